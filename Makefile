@@ -1,0 +1,53 @@
+# `make demo` runs the main job on a clean machine, `make test` checks everything; both need Python 3.11 or newer and make.
+# PYTHON=/path/to/python picks the interpreter that .venv is made with.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint test-fast test-slow wheel docs clean
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+
+help:
+	@echo 'make demo       install into .venv and decompose a real model on real photographs'
+	@echo 'make test       install into .venv, then lint, types, layers, fast tests, a built wheel'
+	@echo 'make test-slow  the tests left out of `make test`; log in docs/logs/test-slow.log'
+	@echo 'make docs       build the documentation into site/'
+	@echo 'make clean      remove .venv, caches and everything built (runs/ stays)'
+
+demo: .venv/installed-demo
+	$(BIN)/spectrobe demo
+
+test: lint test-fast wheel
+
+lint: .venv/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict src
+	$(BIN)/lint-imports
+
+test-fast: .venv/installed-dev
+	$(BIN)/pytest -q -m 'not slow' --durations=10
+
+test-slow: .venv/installed-dev
+	@mkdir -p docs/logs
+	$(BIN)/pytest -v -m slow --timeout=3600 --durations=0 2>&1 | tee docs/logs/test-slow.log
+
+wheel: .venv/installed-dev
+	scripts/try_wheel.sh $(BIN)/python
+
+docs: .venv/installed-docs
+	$(BIN)/mkdocs build --strict
+
+# One stamp an extra, renewed when pyproject.toml changes: a second `make` installs nothing.
+.venv/installed-%: pyproject.toml | .venv/pyvenv.cfg
+	$(PIP) install --editable '.[$*]'
+	@touch $@
+
+.venv/pyvenv.cfg:
+	@python="$$(scripts/find_python.sh $(PYTHON))"; echo "$$python -m venv .venv"; "$$python" -m venv .venv
+
+clean:
+	rm -rf .venv site build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

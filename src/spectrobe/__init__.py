@@ -1,0 +1,63 @@
+"""spectrobe: which spatial frequencies an image model relies on, and whether they survive the noise your images have."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from spectrobe import figures as figures
+    from spectrobe.bands import BandPartition as BandPartition
+    from spectrobe.data import open_data as open_data
+    from spectrobe.errors import SpectrobeError as SpectrobeError
+    from spectrobe.game import published as published
+    from spectrobe.game.intervals import Estimate as Estimate
+    from spectrobe.game.shapley import shapley_values as shapley_values
+    from spectrobe.models import open_model as open_model
+    from spectrobe.perturbations import perturbation as perturbation
+    from spectrobe.spectrum import band_images as band_images
+    from spectrobe.spectrum import coalition_images as coalition_images
+    from spectrobe.studies.compare import compare as compare
+    from spectrobe.studies.decompose import decompose as decompose
+    from spectrobe.studies.decomposition import DecomposeResult as DecomposeResult
+    from spectrobe.studies.runs import load as load
+
+_WHERE = {
+    "BandPartition": "bands",
+    "DecomposeResult": "studies.decomposition",
+    "Estimate": "game.intervals",
+    "SpectrobeError": "errors",
+    "band_images": "spectrum",
+    "coalition_images": "spectrum",
+    "compare": "studies.compare",
+    "decompose": "studies.decompose",
+    "figures": "figures",
+    "load": "studies.runs",
+    "open_data": "data",
+    "open_model": "models",
+    "perturbation": "perturbations",
+    "published": "game.published",
+    "shapley_values": "game.shapley",
+}
+"""Name -> the module that has it. Loaded on first use, so that `import spectrobe` is quick and needs torch alone."""
+
+_MODULES = ("figures", "published")
+
+__all__ = [*_WHERE, "__version__"]  # noqa: PLE0604  # the names above, as strings
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("spectrobe")
+    if name not in _WHERE:
+        raise AttributeError(f"module 'spectrobe' has no attribute {name!r}")
+    module = import_module(f"spectrobe.{_WHERE[name]}")
+    found = module if name in _MODULES else getattr(module, name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,259 @@
+"""How the frequency plane is cut: a partition of all DFT bins of an H x W image into bands. Geometry only, no pixels.
+
+f = (f_y, f_x) is in cycles/pixel, |f| <= 1/2 per axis; r(f) is the larger axis (square rings) or the Euclidean norm
+(radial rings, corners in the last band), as a fraction of the Nyquist frequency 1/2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from spectrobe.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+Norm = Literal["square", "radial"]
+DC = Literal["in-band", "own"]
+
+
+@dataclass(frozen=True)
+class BandPartition:
+    """Bands 0..M-1 from low to high frequency; every DFT bin is in exactly one, k and -k in the same one.
+
+    edges: 0 = e_0 < ... < e_M = 1 in r; band i holds e_i <= r < e_(i+1), the last one everything left.
+    norm: "square" (r = larger axis) or "radial" (r = Euclidean norm).
+    dc: "in-band" (the mean is in band 0) or "own" (the mean is a band of its own, index 0, before the others).
+    linear: the edges are i / M; square rings are then decided in integers, since floats disagree at some sizes.
+    """
+
+    edges: tuple[float, ...]
+    norm: Norm = "square"
+    dc: DC = "in-band"
+    linear: bool = False
+    scheme: str = "edges"
+
+    def __post_init__(self) -> None:
+        edges = tuple(float(edge) for edge in self.edges)
+        object.__setattr__(self, "edges", edges)
+        if self.norm not in ("square", "radial"):
+            raise InputError(f"expected norm 'square' or 'radial', got {self.norm!r}")
+        if self.dc not in ("in-band", "own"):
+            raise InputError(f"expected dc 'in-band' or 'own', got {self.dc!r}")
+        rising = all(low < high for low, high in zip(edges, edges[1:], strict=False))
+        if len(edges) < 2 or edges[0] != 0 or edges[-1] != 1 or not rising:
+            raise InputError(f"expected band edges that rise from 0 to 1 (fractions of Nyquist), got {list(edges)}")
+
+    @classmethod
+    def square(cls, n_bands: int, dc: DC = "in-band") -> BandPartition:
+        """`n_bands` square rings of equal width (Luo et al., TMLR 2024, arXiv 2408.01139)."""
+        return cls(_linear(n_bands), "square", dc, linear=True, scheme="square")
+
+    @classmethod
+    def radial(cls, n_bands: int, dc: DC = "in-band") -> BandPartition:
+        """`n_bands` circular rings of equal width up to Nyquist; the corners beyond are in the last band."""
+        return cls(_linear(n_bands), "radial", dc, linear=True, scheme="radial")
+
+    @classmethod
+    def octaves(cls, n_bands: int, norm: Norm = "square", dc: DC = "in-band") -> BandPartition:
+        """`n_bands` bands that halve downwards from Nyquist: edges 0, 2^(1-M), ..., 1/4, 1/2, 1."""
+        _check_count(n_bands)
+        return cls((0.0, *(2.0 ** (i - n_bands) for i in range(1, n_bands + 1))), norm, dc, scheme="octaves")
+
+    @classmethod
+    def from_edges(cls, edges: Sequence[float], norm: Norm = "square", dc: DC = "in-band") -> BandPartition:
+        """Your own edges in r (fractions of Nyquist), 0 and 1 included."""
+        return cls(tuple(edges), norm, dc)
+
+    @classmethod
+    def equal_energy(cls, n_bands: int, data: Any, norm: Norm = "square", dc: DC = "in-band") -> BandPartition:
+        """Bands that hold equal shares of the mean power spectrum of `data`, the mean (DC) left out.
+
+        data: images (N, C, H, W) as a tensor, or a pair (images, labels). Edges are the distinct radii whose
+        cumulative share is nearest to i / M; InputError when fewer than M distinct radii are left.
+        """
+        _check_count(n_bands)
+        images = data[0] if isinstance(data, (tuple, list)) else data
+        if not isinstance(images, Tensor) or images.ndim != 4 or len(images) == 0:
+            raise InputError("equal_energy: expected images as a tensor (N, C, H, W) or a pair (images, labels)")
+        return cls(_equal_energy_edges(n_bands, images, norm), norm, dc, scheme="equal-energy")
+
+    @classmethod
+    def of(cls, bands: int | str | BandPartition) -> BandPartition:
+        """What users write for bands: 8, "8", "radial:8", "octaves:5", "edges:0,.1,.3,1", or a partition."""
+        if isinstance(bands, BandPartition):
+            return bands
+        if isinstance(bands, int) and not isinstance(bands, bool):
+            return cls.square(bands)
+        kind, _, rest = str(bands).partition(":")
+        try:
+            if not rest and kind.isdigit():
+                return cls.square(int(kind))
+            if kind in ("square", "radial", "octaves"):
+                return {"square": cls.square, "radial": cls.radial, "octaves": cls.octaves}[kind](int(rest))
+            if kind == "edges":
+                return cls.from_edges([float(edge) for edge in rest.split(",")])
+        except ValueError as error:
+            if isinstance(error, InputError):
+                raise
+        raise InputError(
+            f"expected bands such as 8, square:8, radial:8, octaves:5 or edges:0,.1,.3,1 (fractions of Nyquist), got {bands!r}"
+        )
+
+    @property
+    def n_bands(self) -> int:
+        """Number of bands M, the mean's own band counted when `dc` is "own"."""
+        return len(self.edges) - 1 + (self.dc == "own")
+
+    def labels(self, height: int, width: int) -> Tensor:
+        """Band of every bin of the half plane of torch.fft.rfft2: int64 (H, W // 2 + 1).
+
+        Raises InputError when a band would be empty at this size, naming the largest number of bands that works.
+        """
+        return _labels(self, int(height), int(width)).clone()
+
+    def bins(self, height: int, width: int) -> Tensor:
+        """Number of bins of the *full* plane in each band: int64 (M,), summing to H * W."""
+        weights = half_plane_weights(height, width).to(torch.int64)
+        return torch.bincount(_labels(self, height, width).flatten(), weights.flatten(), self.n_bands).to(torch.int64)
+
+    def cycles_per_pixel(self) -> np.ndarray:
+        """Lower and upper edge of each band in cycles/pixel: float64 (M, 2); the mean's own band is (0, 0)."""
+        edges = np.asarray(self.edges) / 2
+        rows = np.stack([edges[:-1], edges[1:]], axis=1)
+        return np.concatenate([np.zeros((1, 2)), rows]) if self.dc == "own" else rows
+
+    def mean_frequency(self, height: int, width: int) -> np.ndarray:
+        """Mean Euclidean |f| in cycles/pixel over each band's bins without DC: float64 (M,); NaN for DC alone."""
+        labels, weights = _labels(self, height, width).flatten(), half_plane_weights(height, width).flatten()
+        k_y, k_x = _wave_numbers(height, width)
+        frequency = torch.sqrt((k_y[:, None] / height) ** 2 + (k_x[None, :] / width) ** 2).flatten()
+        weights[0] = 0.0
+        total = torch.bincount(labels, weights * frequency, self.n_bands)
+        count = torch.bincount(labels, weights, self.n_bands)
+        return np.asarray(torch.where(count > 0, total / count, torch.nan))
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able description, from which `from_dict` makes an equal partition."""
+        return {
+            "edges": list(self.edges),
+            "norm": self.norm,
+            "dc": self.dc,
+            "linear": self.linear,
+            "scheme": self.scheme,
+        }
+
+    @classmethod
+    def from_dict(cls, description: Mapping[str, Any]) -> BandPartition:
+        """The partition that `to_dict` described."""
+        return cls(**{**description, "edges": tuple(description["edges"])})
+
+    def __str__(self) -> str:
+        count = len(self.edges) - 1
+        name = f"{self.scheme}:{count}" if self.scheme in ("square", "radial", "octaves") else "edges:"
+        if name == "edges:":
+            name += ",".join(f"{edge:g}" for edge in self.edges)
+            name += ":radial" if self.norm == "radial" else ""
+        return name + (":dc" if self.dc == "own" else "")
+
+
+def half_plane_weights(height: int, width: int) -> Tensor:
+    """How many bins of the full plane each bin of the half plane stands for: float64 (H, W // 2 + 1), 1 or 2."""
+    weights = torch.full((height, width // 2 + 1), 2.0, dtype=torch.float64)
+    weights[:, 0] = 1.0
+    if width % 2 == 0:
+        weights[:, -1] = 1.0
+    return weights
+
+
+def radii(norm: Norm, height: int, width: int) -> Tensor:
+    """r of every bin of the half plane: float64 (H, W // 2 + 1), as a fraction of Nyquist."""
+    k_y, k_x = _wave_numbers(height, width)
+    r_y, r_x = (2 * k_y / height)[:, None], (2 * k_x / width)[None, :]
+    return torch.maximum(r_y, r_x) if norm == "square" else torch.sqrt(r_y**2 + r_x**2)
+
+
+def _wave_numbers(height: int, width: int) -> tuple[Tensor, Tensor]:
+    """|k_y| (H,) and |k_x| (W // 2 + 1,) in cycles/image, float64, exact."""
+    k_y = torch.arange(height, dtype=torch.float64)
+    return torch.minimum(k_y, height - k_y), torch.arange(width // 2 + 1, dtype=torch.float64)
+
+
+def _check_count(n_bands: int) -> None:
+    if not isinstance(n_bands, int) or n_bands < 1:
+        raise InputError(f"expected a whole number of bands, at least 1, got {n_bands!r}")
+
+
+def _linear(n_bands: int) -> tuple[float, ...]:
+    _check_count(n_bands)
+    return tuple(i / n_bands for i in range(n_bands + 1))
+
+
+def _ring_labels(partition: BandPartition, height: int, width: int) -> Tensor:
+    """Ring of every bin of the half plane, DC not yet apart; some rings may be empty."""
+    rings = len(partition.edges) - 1
+    if partition.linear and partition.norm == "square":
+        k_y, k_x = (k.to(torch.int64) for k in _wave_numbers(height, width))
+        label_y, label_x = (2 * k_y * rings) // height, (2 * k_x * rings) // width
+        return torch.maximum(label_y[:, None], label_x[None, :]).clamp(max=rings - 1)
+    inner = torch.tensor(partition.edges[1:-1], dtype=torch.float64)
+    return torch.bucketize(radii(partition.norm, height, width), inner, right=True)
+
+
+@lru_cache(maxsize=64)
+def _labels(partition: BandPartition, height: int, width: int) -> Tensor:
+    if height < 1 or width < 1:
+        raise InputError(f"expected an image of at least 1 x 1 pixels, got {height} x {width}")
+    labels = _ring_labels(partition, height, width)
+    if partition.dc == "own":
+        labels = labels + 1
+        labels[0, 0] = 0
+    filled = torch.bincount(labels.flatten(), minlength=partition.n_bands) > 0
+    if not bool(filled.all()):
+        raise InputError(_too_many_bands(partition, height, width, torch.nonzero(~filled).flatten().tolist()))
+    return labels
+
+
+def _too_many_bands(partition: BandPartition, height: int, width: int, empty: list[int]) -> str:
+    message = f"bands {partition} leave band(s) {', '.join(map(str, empty))} empty on images of {height} x {width} pixels"
+    makers = {"square": BandPartition.square, "radial": BandPartition.radial, "octaves": BandPartition.octaves}
+    if partition.scheme not in makers:
+        return f"{message}: give edges that are further apart"
+    for count in range(len(partition.edges) - 2, 0, -1):
+        smaller = makers[partition.scheme](count, dc=partition.dc)
+        used = len(torch.unique(_ring_labels(smaller, height, width).flatten()[int(partition.dc == "own") :]))
+        if used == count:
+            return f"{message}: the largest number of {partition.scheme} bands that works is {count}"
+    return f"{message}: no number of bands works at this size"
+
+
+def _equal_energy_edges(n_bands: int, images: Tensor, norm: Norm) -> tuple[float, ...]:
+    height, width = images.shape[-2:]
+    power = torch.zeros(height, width // 2 + 1, dtype=torch.float64)
+    for chunk in images.split(64):
+        power += torch.fft.rfft2(chunk.to(torch.float64)).abs().square().sum((0, 1)).cpu()
+    power *= half_plane_weights(height, width)
+    r = radii(norm, height, width)
+    power = torch.where((r > 0) & (r < 1), power, 0.0) if norm == "radial" else torch.where(r > 0, power, 0.0)
+    values, where = torch.unique(r, return_inverse=True)
+    share = torch.bincount(where.flatten(), power.flatten(), len(values))
+    if float(share.sum()) <= 0:
+        raise InputError("equal_energy: expected images with some contrast, got flat images")
+    below = torch.cumsum(share, 0) / share.sum()
+    edges = [0.0]
+    for i in range(1, n_bands):
+        nearest = int(torch.argmin((below - i / n_bands).abs())) + 1
+        edges.append(float(values[min(nearest, len(values) - 1)]))
+    distinct = sorted({edge for edge in edges if edge < 1})
+    if len(distinct) < n_bands:
+        raise InputError(
+            f"equal_energy: only {len(distinct)} distinct bands are left of {n_bands} at {height} x {width} pixels; "
+            f"ask for {len(distinct)} or fewer"
+        )
+    return (*distinct, 1.0)

@@ -1,0 +1,76 @@
+"""What is wrong with a data set before a model sees it, and what is merely odd."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+from torch import Tensor
+
+from spectrobe.data.base import ImageData
+from spectrobe.errors import InputError
+
+
+def check_data(data: ImageData, n_classes: int | None) -> list[str]:
+    """Warnings about `data`; raises InputError for what no study can work with.
+
+    Fatal: fewer than 2 images, ids that repeat, labels outside the model's classes, one class only.
+    """
+    if len(data) < 2:
+        raise InputError(f"expected at least 2 images, got {len(data)} in {data.name}: intervals need several")
+    if len(set(data.ids)) != len(data):
+        repeated = next(name for name in data.ids if data.ids.count(name) > 1)
+        raise InputError(f"expected ids that differ, got {repeated!r} more than once in {data.name}")
+    if data.labels is None:
+        return []
+    if data.labels.shape != (len(data),):
+        raise InputError(f"expected {len(data)} labels, one an image, got shape {data.labels.shape}")
+    _refuse_out_of_range(data, data.labels, n_classes)
+    classes = np.unique(data.labels)
+    if len(classes) == 1:
+        raise InputError(
+            f"all {len(data)} images of {data.name} are of class {classes[0]}: any constant output is right on them; "
+            "give images of at least 2 classes, or use --value agreement"
+        )
+    warnings = []
+    if n_classes is not None and len(classes) < n_classes and len(data) >= 20 * n_classes:
+        warnings.append(f"only {len(classes)} of the model's {n_classes:,} classes occur among {len(data):,} images")
+    return warnings
+
+
+def content_digest(pixels: Tensor) -> str:
+    """16 hexadecimal digits that tell images apart by shape and content: BLAKE2b of float32 pixels (C, H, W)."""
+    array = np.ascontiguousarray(pixels.detach().cpu().numpy(), dtype="<f4")
+    digest = hashlib.blake2b(repr(array.shape).encode(), digest_size=8)
+    digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def duplicate_warning(ids: Sequence[str], digests: Sequence[str]) -> str | None:
+    """One line on images whose `content_digest` is the same, naming two of them; None when there are none."""
+    first: dict[str, str] = {}
+    extra = [
+        (first[digest], name)
+        for name, digest in zip(ids, digests, strict=True)
+        if first.setdefault(digest, name) != name
+    ]
+    if not extra:
+        return None
+    one, other = extra[0]
+    return (
+        f"{len(extra)} of {len(ids)} images repeat another one pixel for pixel (such as {other}, equal to {one}): "
+        "intervals count them as independent and come out too narrow"
+    )
+
+
+def _refuse_out_of_range(data: ImageData, labels: np.ndarray, n_classes: int | None) -> None:
+    outside = labels < 0 if n_classes is None else (labels < 0) | (labels >= n_classes)
+    if outside.any():
+        index = int(np.argmax(outside))
+        upto = "" if n_classes is None else f" to {n_classes - 1}"
+        more = f" ({int(outside.sum())} images in all)" if outside.sum() > 1 else ""
+        raise InputError(
+            f"image {data.ids[index]} of {data.name} has label {labels[index]}, expected 0{upto}{more}: "
+            "do data and model have the same classes? --class-map translates"
+        )

@@ -1,0 +1,34 @@
+"""Data that lies in encoded image files, wherever these are: a source says how to read one, the rest is here."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from spectrobe.data.base import ImageData
+from spectrobe.data.decode import check_geometry, decode_image, decoder_settings
+from spectrobe.models.base import Geometry
+
+
+class EncodedData(ImageData):
+    """Subclasses set `name`, `ids`, `labels`, and implement `read`, `codecs` and `identity`."""
+
+    @abstractmethod
+    def read(self, index: int) -> bytes:
+        """The encoded bytes of image `index`. Raises BadImageError naming it."""
+
+    @abstractmethod
+    def codecs(self) -> list[str]:
+        """The file types seen ("JPEG", "PNG", ...), sorted."""
+
+    def pixels(self, index: int, geometry: Geometry) -> Tensor:
+        """Image `index` as float32 (C, H, W) in [0, 1]. Raises BadImageError naming the image."""
+        return decode_image(self.read(index), geometry, self.ids[index])
+
+    def loader_settings(self, geometry: Geometry) -> Mapping[str, Any]:
+        """How pixels were made: filter, antialias, crop, file types, versions."""
+        check_geometry(geometry)
+        return {**decoder_settings(geometry), "codec": self.codecs()}

@@ -1,0 +1,235 @@
+"""From the names that data carries (class folders, text labels) to the class indices of the model.
+
+A name is never numbered by guess: data that holds only some of the model's classes would get wrong labels in silence.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from os import PathLike
+from pathlib import Path
+
+from spectrobe.data.base import DataOptions
+from spectrobe.errors import InputError
+
+_WORDNET_ID = re.compile(r"n\d{8}")
+_MAP_FORMS = (
+    "a JSON object {name: class index} or a CSV file of lines name,index (a class name may stand for the index)"
+)
+
+
+@dataclass(frozen=True)
+class LabelMapping:
+    """indices: name -> class index.    how: the rule that made it, for run.json.    class_names: by index, if known."""
+
+    indices: Mapping[str, int]
+    how: str
+    class_names: tuple[str, ...] | None
+
+
+@cache
+def imagenet_wordnet_ids() -> tuple[str, ...]:
+    """The WordNet ids of ImageNet's 1,000 classes, in the order in which models number them."""
+    return tuple(files("spectrobe.data").joinpath("imagenet_wnids.txt").read_text("ascii").split())
+
+
+def is_wordnet_id(name: str) -> bool:
+    """Whether `name` has the form of a WordNet id (n and eight digits)."""
+    return _WORDNET_ID.fullmatch(name) is not None
+
+
+def match_names(names: Sequence[str], options: DataOptions, what: str) -> LabelMapping | None:
+    """Class indices of `names` by the rules that need no order: class_map, the model's class names, WordNet ids.
+
+    `what` says what the names are ("class folders"). Returns None when no rule applies; raises InputError when
+    `class_map` was given and does not fit.
+    """
+    if options.class_map is not None:
+        return _by_class_map(names, options, what)
+    return _by_class_names(names, options, what) or _by_wordnet(names, options, what)
+
+
+def match_sorted(names: Sequence[str], options: DataOptions, what: str) -> LabelMapping:
+    """Class indices of `names` in sorted order, as torchvision's ImageFolder numbers them.
+
+    Raises InputError, saying what to give, unless there are exactly as many names as the model has classes.
+    """
+    listed = f"{len(names)} {what} ({shorten(names)})"
+    if options.n_classes is None:
+        raise InputError(
+            f"the {listed} cannot be numbered while the model's number of classes is unknown: "
+            f"give it, or --class-map, {_MAP_FORMS}"
+        )
+    if len(names) != options.n_classes:
+        raise InputError(
+            f"the {listed} cannot be matched to the model's {options.n_classes:,} classes{_near_miss(names, options)}: "
+            f"give --class-map, {_MAP_FORMS}"
+        )
+    ordered = sorted(names)
+    if all(name.isdecimal() for name in names) and ordered != sorted(names, key=int):
+        raise InputError(
+            f"the {listed} are numbers whose sorted order differs from their numeric order, and both are in use: "
+            f"give --class-map, {_MAP_FORMS}"
+        )
+    indices = {name: index for index, name in enumerate(ordered)}
+    _refuse_contradiction(indices, options, what)
+    names_by_index = options.class_names or tuple(ordered)
+    return LabelMapping(indices, f"{what} in sorted order, as torchvision's ImageFolder", names_by_index)
+
+
+def map_numbers(values: Sequence[int], options: DataOptions) -> tuple[list[int], str]:
+    """Labels that are numbers: as given, or through `class_map` (number -> class index). Returns labels, how."""
+    if options.class_map is None:
+        return list(values), "as given"
+    mapping = _by_class_map([str(value) for value in sorted(set(values))], options, "labels")
+    return [mapping.indices[str(value)] for value in values], mapping.how
+
+
+def shorten(names: Sequence[str], limit: int = 5) -> str:
+    """The first few of `names`, sorted, and how many more there are."""
+    ordered = sorted(names)
+    more = f" and {len(ordered) - limit} more" if len(ordered) > limit else ""
+    return ", ".join(ordered[:limit]) + more
+
+
+def _by_class_names(names: Sequence[str], options: DataOptions, what: str) -> LabelMapping | None:
+    if not options.class_names:
+        return None
+    by_name: dict[str, list[int]] = {}
+    for index, name in enumerate(options.class_names):
+        by_name.setdefault(name.casefold(), []).append(index)
+    if not all(name.casefold() in by_name for name in names):
+        return None
+    several = [name for name in names if len(by_name[name.casefold()]) > 1]
+    if several:
+        where = " and ".join(map(str, by_name[several[0].casefold()]))
+        raise InputError(f"{several[0]!r} is the name of classes {where} of the model: give --class-map, {_MAP_FORMS}")
+    indices = {name: by_name[name.casefold()][0] for name in names}
+    _refuse_merged(indices, what)
+    return LabelMapping(indices, f"{what} by the model's class names", options.class_names)
+
+
+def _by_wordnet(names: Sequence[str], options: DataOptions, what: str) -> LabelMapping | None:
+    index_of = {name: index for index, name in enumerate(imagenet_wordnet_ids())}
+    if options.n_classes not in (None, len(index_of)) or not all(name in index_of for name in names):
+        return None
+    indices = {name: index_of[name] for name in names}
+    return LabelMapping(indices, f"{what} by WordNet id", options.class_names or imagenet_wordnet_ids())
+
+
+def _by_class_map(names: Sequence[str], options: DataOptions, what: str) -> LabelMapping:
+    entries, source = _entries(options)
+    missing = [name for name in names if name not in entries]
+    if missing:
+        swapped = sum(str(entry) in missing for entry in entries.values())
+        hint = "; it maps indices to names, the other way round" if swapped else ""
+        raise InputError(f"{source} has no entry for {len(missing)} of {len(names)} {what}: {shorten(missing)}{hint}")
+    indices = {name: _index(name, entries[name], options, source) for name in names}
+    class_names = options.class_names
+    if class_names is None and options.n_classes is not None:
+        inverse = {index: name for name, index in indices.items()}
+        class_names = tuple(inverse.get(index, str(index)) for index in range(options.n_classes))
+    # No file name: the mapping itself is in the labels, and the name may be a path of this machine.
+    return LabelMapping(indices, f"{what} by class map", class_names)
+
+
+def _entries(options: DataOptions) -> tuple[Mapping[str, object], str]:
+    """The class map's entries, and how to call it in messages."""
+    given = options.class_map
+    if isinstance(given, Mapping):
+        return {str(name): entry for name, entry in given.items()}, "class_map"
+    if not isinstance(given, str | PathLike):
+        raise InputError(f"expected class_map to be a mapping or the path of a file, got {type(given).__name__}")
+    path = Path(given)
+    source = f"class map {str(path)!r}"
+    if path.suffix.lower() not in (".json", ".csv"):
+        raise InputError(f"expected {source} to be a .json or .csv file: {_MAP_FORMS}")
+    try:
+        text = path.read_text("utf-8-sig")
+    except FileNotFoundError:
+        raise InputError(f"{source} does not exist") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{source} cannot be read ({error.__class__.__name__}): expected {_MAP_FORMS}") from error
+    return (_json_entries if path.suffix.lower() == ".json" else _csv_entries)(text, source), source
+
+
+def _json_entries(text: str, source: str) -> Mapping[str, object]:
+    try:
+        entries = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{source} is not JSON (line {error.lineno}: {error.msg}): expected {_MAP_FORMS}") from None
+    if not isinstance(entries, dict):
+        raise InputError(f"{source} holds a {type(entries).__name__}: expected {_MAP_FORMS}")
+    return entries
+
+
+def _csv_entries(text: str, source: str) -> Mapping[str, object]:
+    entries: dict[str, object] = {}
+    for number, row in enumerate(csv.reader(text.splitlines()), start=1):
+        cells = [cell.strip() for cell in row]
+        if not any(cells):
+            continue
+        if len(cells) != 2:
+            raise InputError(f"{source}, line {number}: expected 2 columns (name,index), got {len(cells)}")
+        # A header line does no harm: only the entries of names that the data has are looked at.
+        if entries.setdefault(cells[0], cells[1]) != cells[1]:
+            raise InputError(
+                f"{source}, line {number}: {cells[0]!r} has two entries, {entries[cells[0]]} and {cells[1]}"
+            )
+    return entries
+
+
+def _index(name: str, entry: object, options: DataOptions, source: str) -> int:
+    """A class index from a whole number, its digits, or the name of one of the model's classes."""
+    if isinstance(entry, str) and re.fullmatch(r"[+-]?\d+", entry):
+        entry = int(entry)
+    if isinstance(entry, str) and options.class_names:
+        matches = [i for i, known in enumerate(options.class_names) if known.casefold() == entry.casefold()]
+        if len(matches) == 1:
+            return matches[0]
+    if isinstance(entry, bool) or not isinstance(entry, int):
+        expected = "a class index" + (" or the name of one of the model's classes" if options.class_names else "")
+        raise InputError(f"{source} maps {name!r} to {entry!r}: expected {expected}")
+    if entry < 0 or (options.n_classes is not None and entry >= options.n_classes):
+        last = "" if options.n_classes is None else f" to {options.n_classes - 1}"
+        raise InputError(f"{source} maps {name!r} to {entry}: expected an index from 0{last}")
+    return entry
+
+
+def _refuse_merged(indices: Mapping[str, int], what: str) -> None:
+    """Names that differ only in case would become one class."""
+    seen: dict[int, str] = {}
+    for name, index in indices.items():
+        if seen.setdefault(index, name) != name:
+            raise InputError(f"{what} {seen[index]!r} and {name!r} are one class of the model: merge or rename them")
+
+
+def _refuse_contradiction(indices: Mapping[str, int], options: DataOptions, what: str) -> None:
+    """Names that the model knows, in another order than the sorted one, disprove the sorted order."""
+    known = {name.casefold(): index for index, name in enumerate(options.class_names or ())}
+    for name, index in indices.items():
+        if known.get(name.casefold(), index) != index:
+            raise InputError(
+                f"sorted order would make {name!r} class {index}, but the model calls class {known[name.casefold()]} "
+                f"so, and does not know all {what}{_near_miss(tuple(indices), options)}: give --class-map, {_MAP_FORMS}"
+            )
+
+
+def _near_miss(names: Sequence[str], options: DataOptions) -> str:
+    """When a rule by name nearly applied, which names stood in its way."""
+    wordnet = [name for name in names if is_wordnet_id(name)]
+    if wordnet and options.n_classes == len(imagenet_wordnet_ids()):
+        strangers = [name for name in names if name not in imagenet_wordnet_ids()]
+        return f" (not among ImageNet's WordNet ids: {shorten(strangers)})"
+    if options.class_names:
+        known = {name.casefold() for name in options.class_names}
+        strangers = [name for name in names if name.casefold() not in known]
+        if 0 < len(strangers) < len(names):
+            return f" (not among the model's class names: {shorten(strangers)})"
+    return ""

@@ -1,0 +1,71 @@
+"""How many images a forward pass takes: the batch size with the best throughput, halved when memory runs out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from spectrobe.errors import InputError, SpectrobeError
+
+CANDIDATES_CPU = (16, 32, 64, 128)
+CANDIDATES_DEVICE = (32, 64, 128, 256, 512, 1024)
+_BUDGET_SECONDS = 4.0
+
+
+def best_batch_size(forward: Callable[[Tensor], Tensor], shape: torch.Size, device: torch.device, most: int) -> int:
+    """The batch size with the best throughput of a few tried, at most `most` (larger ones would never be filled).
+
+    Not the largest that fits: on CPUs small batches stay in the cache and are faster. Sizes that run out of memory are left out.
+    """
+    candidates = [size for size in (CANDIDATES_CPU if device.type == "cpu" else CANDIDATES_DEVICE) if size <= most] or [most]
+    best, best_rate, spent = candidates[0], 0.0, 0.0
+    for size in candidates:
+        images = torch.rand(size, *shape, device=device).contiguous(memory_format=torch.channels_last)
+        try:
+            seconds = seconds_per_batch(forward, images, repeats=1 if spent else 2)
+        except (torch.OutOfMemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            break
+        spent += seconds
+        if size / seconds > best_rate:
+            best, best_rate = size, size / seconds
+        if spent > _BUDGET_SECONDS or size / seconds < 0.8 * best_rate:
+            break
+    return best
+
+
+@torch.inference_mode()
+def seconds_per_batch(forward: Callable[[Tensor], Tensor], images: Tensor, repeats: int) -> float:
+    """Shortest time of a few forward passes, the first of all not counted."""
+    times = []
+    for _ in range(repeats + 1):
+        start = time.perf_counter()
+        forward(images)
+        if images.device.type == "cuda":
+            torch.cuda.synchronize(images.device)
+        times.append(time.perf_counter() - start)
+    return max(min(times), 1e-9)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error of torch means that memory ran out (CPU allocations raise a plain RuntimeError)."""
+    if isinstance(error, torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error).lower().replace("cannot", "can't")
+
+
+def check_batch_size(batch_size: int | str) -> None:
+    """Raise InputError unless batch_size is "auto" or a whole number, at least 1."""
+    if batch_size != "auto" and (not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1):
+        raise InputError(f"expected batch_size 'auto' or a whole number, at least 1, got {batch_size!r}")
+
+
+def halved(batch_size: int) -> int:
+    """Half a batch size after memory ran out; SpectrobeError when one image alone does not fit."""
+    if batch_size == 1:
+        raise SpectrobeError("memory ran out with one image a batch: use a smaller model, smaller images, or another device")
+    return batch_size // 2

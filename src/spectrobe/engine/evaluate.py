@@ -1,0 +1,142 @@
+"""Plays the game on a model for a few images: coalition images in batches through the model, cells of the table out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from spectrobe.bands import BandPartition
+from spectrobe.data.checks import content_digest
+from spectrobe.engine.absence import Absence
+from spectrobe.engine.progress import Progress
+from spectrobe.errors import BadImageError, ModelOutputError
+from spectrobe.game.coalitions import Design, members
+from spectrobe.game.table import PER_CELL, PayoffTable, cells_from_logits
+from spectrobe.spectrum import BandMixer, band_energy
+
+_BLOCK_BYTES = 128 * 2**20
+
+Forward = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A few images of the data set, loaded: position, id and label of each, and pixels (N, C, H, W) in [0, 1]."""
+
+    position: tuple[int, ...]
+    ids: tuple[str, ...]
+    label: np.ndarray | None
+    pixels: Tensor
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """All that turns a shard of images into a piece of the payoff table, for one model and one game."""
+
+    forward: Forward
+    n_classes: int
+    bands: BandPartition
+    design: Design
+    absence: Absence
+    device: torch.device
+    batch_size: int
+
+    @property
+    def passes_per_image(self) -> int:
+        """Forward passes an image: the empty coalition of a constant absence is played once for all."""
+        return self.design.n_coalitions - self.absence.constant
+
+    def empty_logits(self, shape: torch.Size) -> Tensor | None:
+        """Logits (1, K) of the empty coalition when it is the same for all images, else None."""
+        if not self.absence.constant:
+            return None
+        image = self.absence.images([], shape)[None].to(self.device)
+        return self._logits(image.contiguous(memory_format=torch.channels_last), ["the absence image"], [0])
+
+    @torch.inference_mode()
+    def evaluate(self, shard: Shard, progress: Progress) -> PayoffTable:
+        """Play every coalition of the design on every image. Raises ModelOutputError naming image and coalition."""
+        masks = np.stack([self.design.coalitions(image_id) for image_id in shard.ids])
+        played = masks[:, : self.passes_per_image]
+        n, k = played.shape
+        labels = torch.full((n,), -1, dtype=torch.int64, device=self.device)
+        if shard.label is not None:
+            labels.copy_(torch.from_numpy(shard.label))
+        pieces: list[dict[str, Tensor]] = []
+        for start, images in self._batches(shard, played):
+            rows = np.arange(start, start + len(images))
+            logits = self._logits(images, [shard.ids[i] for i in rows // k], played.ravel()[rows])
+            image = torch.from_numpy(rows // k).to(self.device)
+            if shard.label is None:
+                # the reference is the model's own prediction on the full image, which comes first
+                first = torch.from_numpy(rows % k == 0).to(self.device)
+                labels[image[first]] = logits[first].argmax(1)
+            pieces.append(cells_from_logits(logits, labels[image]))
+            progress.advance(len(images))
+        cells = {name: torch.cat([piece[name] for piece in pieces]).view(n, k, *pieces[0][name].shape[1:]) for name in PER_CELL}
+        empty = self.empty_logits(shard.pixels.shape[1:])
+        if empty is not None:
+            last = cells_from_logits(empty.expand(n, -1), labels)
+            cells = {name: torch.cat([cells[name], last[name][:, None]], dim=1) for name in PER_CELL}
+        return PayoffTable(
+            position=np.asarray(shard.position, dtype=np.int64),
+            ids=shard.ids,
+            label=labels.cpu().numpy(),
+            digest=tuple(content_digest(image) for image in shard.pixels),
+            band_power=band_energy(shard.pixels - shard.pixels.mean((2, 3), keepdim=True), self.bands).numpy(),
+            coalition=masks,
+            **{name: cell.cpu().numpy() for name, cell in cells.items()},
+            n_bands=self.bands.n_bands,
+            n_classes=self.n_classes,
+        )
+
+    def _batches(self, shard: Shard, played: np.ndarray) -> Iterator[tuple[int, Tensor]]:
+        """Coalition images of all (image, coalition) pairs in row-major order, a batch at a time: (first pair, images)."""
+        n, k = played.shape
+        size = shard.pixels[0].numel()
+        block = max(1, _BLOCK_BYTES // (4 * size * (self.bands.n_bands + 1)))
+        batch = torch.empty(self.batch_size, size, device=self.device)
+        filled = done = 0
+        for start in range(0, n, block):
+            mixer = self._mixer(shard, slice(start, start + block))
+            for image in range(start, min(start + block, n)):
+                present = torch.from_numpy(members(played[image], self.bands.n_bands)).to(self.device, torch.float32)
+                weights = torch.cat([present, present.new_ones(k, 1)], dim=1)
+                at = 0
+                while at < k:
+                    take = min(k - at, self.batch_size - filled)
+                    mixer.mix_into(batch[filled : filled + take], image - start, weights[at : at + take])
+                    at, filled = at + take, filled + take
+                    if filled == self.batch_size:
+                        yield done, mixer.as_images(batch)
+                        done, filled = done + filled, 0
+        if filled:
+            yield done, mixer.as_images(batch[:filled])
+
+    def _mixer(self, shard: Shard, rows: slice) -> BandMixer:
+        pixels = shard.pixels[rows].to(self.device)
+        base = self.absence.images(shard.position[rows], pixels.shape[1:]).to(self.device)
+        return BandMixer(pixels, base, self.bands)
+
+    def _logits(self, images: Tensor, ids: Sequence[str], masks: Sequence[int] | np.ndarray) -> Tensor:
+        logits = self.forward(images)
+        if logits.shape != (len(images), self.n_classes):
+            raise ModelOutputError(f"expected logits of shape {(len(images), self.n_classes)}, got {tuple(logits.shape)}")
+        if not bool(torch.isfinite(logits).all()):
+            bad = int(torch.nonzero(~torch.isfinite(logits).all(dim=1))[0])
+            present = np.flatnonzero(members(np.asarray(masks[bad]), self.bands.n_bands)).tolist()
+            raise ModelOutputError(
+                f"the model returned NaN or infinite logits for image {ids[bad]!r} with bands {present or 'none'} present: "
+                "check its weights and precision (precision='float32')"
+            )
+        return logits
+
+
+def check_flat(image_id: str, pixels: Tensor) -> None:
+    """Raise BadImageError when an image has no contrast: there is nothing in its bands to play for."""
+    if float(pixels.max()) == float(pixels.min()):
+        raise BadImageError(image_id, "flat: all its pixels are equal, so its bands are empty")

@@ -1,0 +1,133 @@
+"""Runs shards one after the other in this process; images are decoded ahead, in worker processes when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from spectrobe.data.base import ImageData
+from spectrobe.data.loader import load_images
+from spectrobe.engine import store
+from spectrobe.engine.batching import halved, is_out_of_memory
+from spectrobe.engine.evaluate import Evaluator, Shard, check_flat
+from spectrobe.engine.progress import Progress
+from spectrobe.errors import BadImageError, InputError
+from spectrobe.game.fit import Payoffs
+from spectrobe.game.table import PayoffTable
+from spectrobe.models.base import Geometry
+
+_PASSES_PER_SHARD = 2048
+_MOST_IMAGES_PER_SHARD = 256
+
+
+class Run(Protocol):
+    """Where shards go: a run folder, or memory."""
+
+    def shards(self) -> list[int]:
+        """Indices of the complete shards."""
+
+    def write_shard(self, index: int, table: PayoffTable | None, skipped: dict[str, str]) -> None:
+        """Keep a shard."""
+
+    def read_shard(self, index: int) -> tuple[PayoffTable | None, dict[str, str]]:
+        """A shard and what it skipped."""
+
+    def payoffs(self, shards: list[int]) -> Payoffs:
+        """The payoff table of some shards."""
+
+
+@dataclass(frozen=True)
+class ImageLoader:
+    """Images of a data set at a model's input size."""
+
+    data: ImageData
+    geometry: Geometry
+    workers: int = 0
+    on_bad_image: str = "error"
+
+    def each(self, positions: Sequence[int]) -> Iterable[tuple[int, Tensor | BadImageError]]:
+        """(position, pixels or what was wrong), in order; raises BadImageError unless bad images are skipped."""
+        for position, image in load_images(self.data, positions, self.geometry, self.workers, self.on_bad_image):
+            if not isinstance(image, BadImageError):
+                try:
+                    check_flat(self.data.ids[position], image)
+                except BadImageError as error:
+                    if self.on_bad_image == "error":
+                        raise
+                    image = error
+            yield position, image
+
+    def stack(self, positions: Sequence[int]) -> Tensor:
+        """The good images among `positions`, all of one size: (N, C, H, W)."""
+        images = [image for _, image in self.each(positions) if isinstance(image, Tensor)]
+        if not images:
+            raise InputError("expected at least one readable image, got none")
+        return stack_images(images)
+
+
+def stack_images(images: Sequence[Tensor]) -> Tensor:
+    """(N, C, H, W); InputError when sizes differ."""
+    sizes = sorted({tuple(image.shape) for image in images})
+    if len(sizes) > 1:
+        raise InputError(
+            f"expected images of one size, got {sizes[0]} and {sizes[1]} (C, H, W): "
+            "say the model's input size (size=..., --size), to which images are then resized and cropped"
+        )
+    return torch.stack(list(images))
+
+
+def shard_size(passes_per_image: int) -> int:
+    """How many images a shard takes, so that little is lost when a run is stopped."""
+    return max(1, min(_MOST_IMAGES_PER_SHARD, _PASSES_PER_SHARD // passes_per_image))
+
+
+def run_shards(
+    evaluator: Evaluator, loader: ImageLoader, shards: dict[int, Sequence[int]], run: Run, progress: Progress
+) -> Evaluator:
+    """Evaluate the shards (index -> positions) that are not there yet, and store each.
+
+    Returns the evaluator, whose batch size is smaller when memory ran out on the way.
+    """
+    there = set(run.shards())
+    for index in shards:
+        if index in there:
+            progress.advance(evaluator.passes_per_image * len(shards[index]))
+    missing = [index for index in shards if index not in there]
+    images = iter(loader.each([position for index in missing for position in shards[index]]))
+    for index in missing:
+        good: dict[int, Tensor] = {}
+        skipped: dict[str, str] = {}
+        for _ in shards[index]:
+            position, image = next(images)
+            if isinstance(image, BadImageError):
+                skipped[loader.data.ids[position]] = str(image)
+            else:
+                good[position] = image
+        progress.advance(evaluator.passes_per_image * len(skipped))
+        table = None
+        if good:
+            evaluator, table = _evaluate(evaluator, _shard(loader.data, good), progress)
+        run.write_shard(index, table, skipped)
+        store.hook("shard done")
+    return evaluator
+
+
+def _evaluate(evaluator: Evaluator, shard: Shard, progress: Progress) -> tuple[Evaluator, PayoffTable]:
+    while True:
+        try:
+            return evaluator, evaluator.evaluate(shard, progress)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            evaluator = replace(evaluator, batch_size=halved(evaluator.batch_size))
+            progress.note(f"memory ran out: batches of {evaluator.batch_size} from here on")
+
+
+def _shard(data: ImageData, images: dict[int, Tensor]) -> Shard:
+    positions = tuple(images)
+    label = None if data.labels is None else data.labels[list(positions)]
+    return Shard(positions, tuple(data.ids[i] for i in positions), label, stack_images(list(images.values())))

@@ -1,0 +1,234 @@
+"""A run on disk: run.json, payoffs/*.parquet, result.json, in a local folder or any fsspec location.
+
+A file is complete or absent: written aside, flushed to the disk, renamed. run.json says what the run is; a folder of other
+settings is refused. Times stand in run.json alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import fsspec
+import numpy as np
+
+from spectrobe.errors import RunFolderError
+from spectrobe.game.fit import Payoffs
+from spectrobe.game.table import PayoffTable
+from spectrobe.game.temperature import TEMPERATURES
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SCHEMA_VERSION = 1
+
+
+class RunFolder:
+    """The files of one run. Raises RunFolderError, saying what to do, where a folder cannot be used."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = os.fspath(path)
+        self.filesystem, self.root = fsspec.core.url_to_fs(self.path)
+        self.local = self.filesystem.protocol in ("file", ("file", "local"))
+
+    def exists(self, name: str) -> bool:
+        """Whether a file of the run is there (complete, by construction)."""
+        return bool(self.filesystem.exists(self._full(name)))
+
+    def read_bytes(self, name: str) -> bytes:
+        """A file's content."""
+        try:
+            return bytes(self.filesystem.cat_file(self._full(name)))
+        except FileNotFoundError:
+            raise RunFolderError(f"{self.path}: expected a run folder with {name}, which is not there") from None
+
+    def write_bytes(self, name: str, content: bytes) -> None:
+        """Write a file whole or not at all."""
+        full = self._full(name)
+        aside = f"{full}.{uuid.uuid4().hex[:8]}.part"
+        try:
+            self.filesystem.makedirs(str(PurePosixPath(full).parent), exist_ok=True)
+            if not self.local:
+                self.filesystem.pipe_file(full, content)  # object stores put a file whole
+                return
+            with open(aside, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            hook("between write and rename")
+            os.replace(aside, full)
+        except OSError as error:
+            if self.local and os.path.exists(aside):
+                os.unlink(aside)
+            raise RunFolderError(
+                f"{self.path}: could not write {name} ({error.strerror or error}); what was done is kept: "
+                "make room or choose another folder, and the same call goes on"
+            ) from error
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """A JSON file of the run; refuses a newer schema."""
+        try:
+            content = json.loads(self.read_bytes(name))
+        except ValueError:
+            raise RunFolderError(f"{self.path}: {name} is damaged (not JSON): delete it, and the same call makes it anew") from None
+        version = content.get("schema_version")
+        if not isinstance(version, int) or version > SCHEMA_VERSION:
+            raise RunFolderError(
+                f"{self.path}: {name} has schema version {version}, this spectrobe reads up to {SCHEMA_VERSION}: update spectrobe"
+            )
+        return dict(content)
+
+    def write_json(self, name: str, content: dict[str, Any]) -> None:
+        """JSON with the schema version first; floats at full precision, NaN and infinity as null."""
+        text = json.dumps({"schema_version": SCHEMA_VERSION, **plain(content)}, indent=1, ensure_ascii=False, allow_nan=False)
+        self.write_bytes(name, (text + "\n").encode())
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the folder for this process; a second driver is refused (local folders; object stores have no locks)."""
+        if not self.local:
+            yield
+            return
+        import fcntl
+
+        try:
+            os.makedirs(self.root, exist_ok=True)
+            file = open(os.path.join(self.root, ".lock"), "w")  # noqa: SIM115  # held until the run ends
+        except OSError as error:
+            raise RunFolderError(f"{self.path}: cannot make or write this folder ({error.strerror}): choose another --out") from None
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise RunFolderError(f"{self.path}: another run is writing here: wait for it, or choose another --out") from None
+            yield
+
+    def shard_name(self, index: int) -> str:
+        """Where shard `index` is stored."""
+        return f"payoffs/{index:06d}.parquet"
+
+    def shards(self) -> list[int]:
+        """Indices of the shards that are complete, ascending."""
+        folder = self._full("payoffs")
+        if not self.filesystem.exists(folder):
+            return []
+        names = [PurePosixPath(found).name for found in self.filesystem.ls(folder, detail=False)]
+        return sorted(int(name.removesuffix(".parquet")) for name in names if name.endswith(".parquet"))
+
+    def write_shard(self, index: int, table: PayoffTable | None, skipped: dict[str, str]) -> None:
+        """Store one shard; `skipped` names the images left out and why. table: None when all were left out."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        sink = pa.BufferOutputStream()
+        pq.write_table(_to_arrow(table, skipped), sink, compression="zstd")
+        hook("shard write")
+        self.write_bytes(self.shard_name(index), sink.getvalue().to_pybytes())
+
+    def read_shard(self, index: int) -> tuple[PayoffTable | None, dict[str, str]]:
+        """One shard and what it skipped."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        name = self.shard_name(index)
+        try:
+            found = pq.read_table(pa.BufferReader(self.read_bytes(name)))
+            return _from_arrow(found)
+        except (pa.ArrowInvalid, KeyError, OSError) as error:
+            raise RunFolderError(f"{self.path}: {name} is damaged ({error}): delete it, and the same call makes it anew") from None
+
+    def payoffs(self, shards: list[int]) -> Payoffs:
+        """The payoff table of some shards, read a shard at a time."""
+        positions = []
+        for index in shards:
+            table, _ = self.read_shard(index)
+            if table is not None:
+                positions.append(table.position)
+                n_bands, n_classes = table.n_bands, table.n_classes
+        if not positions:
+            raise RunFolderError(f"{self.path}: no image was scored")
+
+        def chunks() -> Iterator[PayoffTable]:
+            for index in shards:
+                table, _ = self.read_shard(index)
+                if table is not None:
+                    yield table
+
+        return Payoffs(np.sort(np.concatenate(positions)), chunks, n_bands, n_classes)
+
+    def _full(self, name: str) -> str:
+        return f"{self.root.rstrip('/')}/{name}"
+
+
+def _no_hook(phase: str) -> None:
+    """Nothing."""
+
+
+hook: Callable[[str], None] = _no_hook
+"""Called with the phase a run is in; fault tests replace it to stop the process at a named point."""
+
+
+def plain(value: Any) -> Any:
+    """Numpy and NaN to what JSON has: lists, numbers, null."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value
+
+
+def _to_arrow(table: PayoffTable | None, skipped: dict[str, str]) -> pa.Table:
+    import pyarrow as pa
+
+    metadata = {"spectrobe.schema_version": str(SCHEMA_VERSION), "spectrobe.skipped": json.dumps(skipped)}
+    if table is None:
+        return pa.table({}).replace_schema_metadata(metadata)
+    metadata |= {"spectrobe.n_bands": str(table.n_bands), "spectrobe.n_classes": str(table.n_classes)}
+
+    def lists(array: np.ndarray) -> pa.Array:
+        flat = pa.array(np.ascontiguousarray(array).reshape(-1))
+        return pa.FixedSizeListArray.from_arrays(flat, int(np.prod(array.shape[1:])))
+
+    columns = {"position": pa.array(table.position), "id": pa.array(table.ids), "label": pa.array(table.label)}
+    columns |= {"digest": pa.array(table.digest), "band_power": lists(table.band_power), "coalition": lists(table.coalition)}
+    columns |= {name: lists(getattr(table, name)) for name in ("log_q", "predicted", "margin", "confidence")}
+    return pa.table(columns).replace_schema_metadata(metadata)
+
+
+def _from_arrow(found: pa.Table) -> tuple[PayoffTable | None, dict[str, str]]:
+    metadata = {key.decode(): value.decode() for key, value in (found.schema.metadata or {}).items()}
+    skipped = json.loads(metadata["spectrobe.skipped"])
+    if "spectrobe.n_bands" not in metadata:
+        return None, skipped
+    n = found.num_rows
+
+    def lists(name: str) -> np.ndarray:
+        column = found.column(name).combine_chunks()
+        return np.asarray(column.values.to_numpy()).reshape(n, -1)
+
+    table = PayoffTable(
+        position=found.column("position").to_numpy(),
+        ids=tuple(found.column("id").to_pylist()),
+        label=found.column("label").to_numpy(),
+        digest=tuple(found.column("digest").to_pylist()),
+        band_power=lists("band_power"),
+        coalition=lists("coalition"),
+        log_q=lists("log_q").reshape(n, -1, len(TEMPERATURES)),
+        predicted=lists("predicted"),
+        margin=lists("margin"),
+        confidence=lists("confidence"),
+        n_bands=int(metadata["spectrobe.n_bands"]),
+        n_classes=int(metadata["spectrobe.n_classes"]),
+    )
+    return table, skipped

@@ -1,0 +1,38 @@
+"""Errors that spectrobe raises on purpose; every message says what was expected, what came and what to do."""
+
+from __future__ import annotations
+
+
+class SpectrobeError(Exception):
+    """Base of all errors raised on purpose. The command line prints its message as one line and exits with 2."""
+
+
+class InputError(SpectrobeError, ValueError):
+    """An argument, an image, a label, a file or a model is not what was expected."""
+
+
+class BadImageError(InputError):
+    """One image cannot be read or used; `image` is its id, `reason` what is wrong, in one line."""
+
+    def __init__(self, image: str, reason: str) -> None:
+        self.image, self.reason = image, reason
+        super().__init__(f"image {image}: {reason}; mend or remove it, or leave it out with --on-bad-image skip")
+
+    def __reduce__(self) -> tuple[type[BadImageError], tuple[str, str]]:
+        # Worker processes send it back; the default would rebuild it from the message alone.
+        return type(self), (self.image, self.reason)
+
+
+class MissingExtraError(SpectrobeError, ImportError):
+    """An optional library is not installed; the message carries the install command."""
+
+    def __init__(self, library: str, extra: str, purpose: str) -> None:
+        super().__init__(f"{purpose} needs {library}, which is not installed: pip install 'spectrobe[{extra}]'")
+
+
+class RunFolderError(SpectrobeError):
+    """A run folder cannot be used: other settings, a newer schema, not writable, damaged."""
+
+
+class ModelOutputError(SpectrobeError):
+    """A model returned something that is not finite logits of shape (N, K) with K > 1."""

@@ -1,0 +1,39 @@
+"""Figures: functions that take results and return a matplotlib figure; nothing is recomputed, and no window is opened.
+
+    fig = spectrobe.figures.profile(result)
+    spectrobe.figures.save_figure(fig, "figures", "profile")
+
+Every name is loaded when it is first used, so that importing spectrobe does not load matplotlib.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from spectrobe.figures.band_strip_figure import band_strip
+    from spectrobe.figures.overview_figure import overview
+    from spectrobe.figures.profile_figure import profile
+    from spectrobe.figures.style import save_figure, styled
+
+__all__ = ["band_strip", "overview", "profile", "save_figure", "styled"]
+
+# No module may be named like a function: importing it would put the module in the function's place.
+_HOME = {
+    "band_strip": "band_strip_figure",
+    "overview": "overview_figure",
+    "profile": "profile_figure",
+    "save_figure": "style",
+    "styled": "style",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

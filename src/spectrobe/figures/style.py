@@ -1,0 +1,145 @@
+"""One style for all figures: sizes, fonts, colours, and how a figure is written to disk."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from os import PathLike
+
+import fsspec
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from spectrobe.errors import InputError
+
+COLUMN_WIDTH = 3.3  # inches: one column of a two-column page
+PAGE_WIDTH = 6.9  # inches: both columns
+PNG_DPI = 200
+
+# Okabe and Ito, "Color universal design", 2008: told apart with every common colour vision. Their yellow is too pale
+# for thin lines on white, and black is the colour of text; both are left out. Sky blue and orange, the palest of the
+# rest, are taken only when a figure needs more than four colours.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+FIRST_CHOICE = 4
+MARKERS = ("o", "s", "D", "^", "v", "P")
+INK = "#222222"
+MUTED = "#666666"
+FAINT = "#DDDDDD"
+
+_RC = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],  # ships with matplotlib: the same everywhere
+    "font.size": 7.5,
+    "axes.titlesize": 9,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 7.5,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": MUTED,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    # glyphs as outlines in SVG and as TrueType in PDF: sharp at any size, no font needed where the file is shown
+    "svg.fonttype": "path",
+    "pdf.fonttype": 42,
+    "ps.fonttype": 42,
+    "svg.hashsalt": "spectrobe",
+}
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Within this context matplotlib draws in spectrobe's style; afterwards its settings are the caller's again."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_RC)
+        yield
+
+
+def restyle(ax: Axes) -> None:
+    """Give axes that were made outside `styled` its sizes and colours; call it inside."""
+    rc = matplotlib.rcParams
+    for axis in ("x", "y"):
+        ax.tick_params(
+            axis=axis,  # type: ignore[arg-type]
+            labelsize=rc[f"{axis}tick.labelsize"],
+            color=MUTED,
+            labelcolor=INK,
+            width=rc[f"{axis}tick.major.width"],
+            length=rc[f"{axis}tick.major.size"],
+        )
+    for side, spine in ax.spines.items():
+        spine.set(visible=rc.get(f"axes.spines.{side}", True), edgecolor=MUTED, linewidth=rc["axes.linewidth"])
+    for label in (ax.xaxis.label, ax.yaxis.label):
+        label.set(size=rc["axes.labelsize"], color=INK)
+
+
+def figure_of(ax: Axes) -> Figure:
+    """The figure that axes belong to. Raises InputError when they were removed from it."""
+    figure = ax.get_figure(root=True)
+    if figure is None:
+        raise InputError("expected axes that belong to a figure, got axes that were removed from theirs")
+    return figure
+
+
+@dataclass(frozen=True)
+class Look:
+    """How one model is drawn."""
+
+    color: str
+    marker: str
+
+
+def looks(names: Iterable[str]) -> dict[str, Look]:
+    """A colour and a marker for each model name, always the same for a name, whatever the order or the figure.
+
+    Only where two names of one figure claim the same colour, the alphabetically later one takes the next free colour;
+    beyond six names colours repeat with another marker.
+    """
+    found: dict[str, Look] = {}
+    for name in sorted(set(names)):
+        first = hashlib.blake2b(name.encode(), digest_size=8).digest()[0] % FIRST_CHOICE
+        taken = [look.color for look in found.values()]
+        turns = (*PALETTE[first:FIRST_CHOICE], *PALETTE[:first], *PALETTE[FIRST_CHOICE:])
+        color = min(turns, key=taken.count)
+        found[name] = Look(color, MARKERS[min(taken.count(color), len(MARKERS) - 1)])
+    return found
+
+
+def save_figure(figure: Figure, folder: str | PathLike[str], name: str) -> tuple[str, str]:
+    """Write FOLDER/NAME.svg and FOLDER/NAME.png (200 dpi), byte for byte the same for the same figure: no dates.
+
+    `folder` may be any path that fsspec knows (`s3://...`) and is made if it is missing. Returns both paths.
+    """
+    filesystem, root = fsspec.core.url_to_fs(str(folder))
+    filesystem.makedirs(root, exist_ok=True)
+    metadata: dict[str, dict[str, str | None]] = {
+        "svg": {"Date": None, "Creator": "spectrobe"},
+        "png": {"Software": None},
+    }
+    for kind in metadata:
+        buffer = io.BytesIO()
+        with styled():
+            figure.savefig(buffer, format=kind, dpi=PNG_DPI, metadata=metadata[kind])
+        filesystem.pipe_file(f"{root}/{name}.{kind}", buffer.getvalue())
+    return f"{folder}/{name}.svg", f"{folder}/{name}.png"

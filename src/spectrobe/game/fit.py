@@ -1,0 +1,166 @@
+"""From a payoff table to Shapley values: fit the temperatures, take payoffs at them, resample the images.
+
+Goes over the table in chunks and adds up, so that memory does not grow with the number of images (but for N x M rows).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from spectrobe.game import shapley
+from spectrobe.game.coalitions import Design, ExactDesign, sizes
+from spectrobe.game.intervals import Replicates, weighted_covariance
+from spectrobe.game.table import PayoffTable
+from spectrobe.game.temperature import TEMPERATURES, at_temperature, best_temperature
+from spectrobe.game.values import Value
+
+_BLOCK_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True)
+class Payoffs:
+    """A payoff table that may be too large for memory.
+
+    position: int64 (N,), ascending: the images' places in the data set.   chunks: goes once over all rows, in any order.
+    """
+
+    position: np.ndarray
+    chunks: Callable[[], Iterator[PayoffTable]]
+    n_bands: int
+    n_classes: int
+
+    @classmethod
+    def of(cls, table: PayoffTable) -> Payoffs:
+        """A table in memory."""
+        return cls(np.sort(table.position), lambda: iter((table,)), table.n_bands, table.n_classes)
+
+    def subset(self, position: np.ndarray) -> Payoffs:
+        """The rows of some images only."""
+        kept = np.intersect1d(self.position, position)
+
+        def chunks() -> Iterator[PayoffTable]:
+            for chunk in self.chunks():
+                keep = np.isin(chunk.position, kept)
+                if keep.any():
+                    yield chunk.rows(np.flatnonzero(keep))
+
+        return Payoffs(kept, chunks, self.n_bands, self.n_classes)
+
+    def __len__(self) -> int:
+        return len(self.position)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One game, one value, solved. Images ascend by position.
+
+    rows: (N, M) per-image Shapley values.   coalition, payoffs: (N, K) masks and payoffs at the fitted temperatures.
+    values, tau: (2**M,), NaN where not evaluated.   tau_at_cap: how many temperatures ended at the cap.
+    by_size: {accuracy, tau, confidence} -> (M + 1,) means over coalitions of each size.
+    """
+
+    rows: np.ndarray
+    coalition: np.ndarray
+    payoffs: np.ndarray
+    values: np.ndarray
+    tau: np.ndarray
+    tau_at_cap: int
+    by_size: dict[str, np.ndarray]
+
+
+def fit_temperatures(payoffs: Payoffs, design: Design, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Best inverse temperature of every group of coalitions for each row of image weights (R, N).
+
+    Returns tau (R, G), NaN for a group without payoffs, and the weighted mean curves (R, G, T) they maximise.
+    """
+    n_groups, n_tau = design.n_groups, len(TEMPERATURES)
+    total = np.zeros((len(weights), n_groups * n_tau))
+    count = np.zeros((len(weights), n_groups))
+    for chunk in payoffs.chunks():
+        own = weights[:, np.searchsorted(payoffs.position, chunk.position)]
+        curves, cells = _group_sums(chunk, design)
+        total += own @ curves.reshape(len(chunk), -1)
+        count += own @ cells
+    with np.errstate(invalid="ignore"):
+        mean = total.reshape(len(weights), n_groups, n_tau) / count[:, :, None]
+    return np.where(count > 0, best_temperature(mean), np.nan), mean
+
+
+def fit(payoffs: Payoffs, design: Design, value: Value, tau: np.ndarray | None = None) -> Fit:
+    """Per-image Shapley values at the temperatures fitted on all rows (or at given ones, (G,))."""
+    if tau is None:
+        tau = fit_temperatures(payoffs, design, np.ones((1, len(payoffs))))[0][0]
+    n, k, m = len(payoffs), design.n_coalitions, design.n_bands
+    rows, coalition, cells = np.empty((n, m)), np.empty((n, k), dtype=np.int64), np.empty((n, k))
+    by_size = {name: np.zeros(m + 1) for name in ("count", "accuracy", "tau", "confidence")}
+    for chunk in payoffs.chunks():
+        at = np.searchsorted(payoffs.position, chunk.position)
+        tau_cells = tau[design.groups(chunk.coalition)]
+        cells[at] = value.payoffs(chunk, _row_if_shared(tau_cells, design))
+        coalition[at] = chunk.coalition
+        rows[at] = design.shapley_rows(chunk.coalition, cells[at])
+        for name, what in (
+            ("count", np.ones_like(tau_cells)),
+            ("accuracy", chunk.predicted == chunk.label[:, None]),
+            ("tau", tau_cells),
+            ("confidence", chunk.confidence),
+        ):
+            by_size[name] += np.bincount(sizes(chunk.coalition).ravel(), np.ravel(what), m + 1)
+    count = by_size.pop("count")
+    seen = np.bincount(coalition.ravel(), minlength=2**m)
+    with np.errstate(invalid="ignore"):
+        values = np.bincount(coalition.ravel(), cells.ravel(), 2**m) / seen
+    tau_table = np.full(2**m, np.nan)
+    tau_table[coalition.ravel()] = tau[design.groups(coalition)].ravel()
+    at_cap = int((tau[~np.isnan(tau)] >= TEMPERATURES[-1]).sum())
+    return Fit(rows, coalition, cells, values, tau_table, at_cap, {k: v / count for k, v in by_size.items()})
+
+
+def replicate(payoffs: Payoffs, design: Design, value: Value, rows: np.ndarray, weights: np.ndarray) -> Replicates:
+    """Shapley values for each row of image weights (R, N), temperatures refitted, with their covariances.
+
+    rows: (N, M) per-image Shapley values at the temperatures fitted on all images, which give the covariances.
+    """
+    if value.fits_temperature:
+        block = max(1, _BLOCK_BYTES // (8 * len(TEMPERATURES) * design.n_groups))
+        blocks = [weights[start : start + block] for start in range(0, len(weights), block)]
+        phi = np.concatenate([_refitted(payoffs, design, block) for block in blocks])
+    else:
+        phi = weights @ rows / weights.sum(1, keepdims=True)
+    return Replicates(phi, weighted_covariance(rows, rows, weights))
+
+
+def _refitted(payoffs: Payoffs, design: Design, weights: np.ndarray) -> np.ndarray:
+    tau, curves = fit_temperatures(payoffs, design, weights)
+    if isinstance(design, ExactDesign):
+        # every image is in every group: the mean payoff is the mean curve at tau (a constant offset has no Shapley value)
+        return shapley.shapley_values(at_temperature(curves, tau))
+    phi = np.zeros((len(weights), design.n_bands))
+    for chunk in payoffs.chunks():
+        own = weights[:, np.searchsorted(payoffs.position, chunk.position)]
+        groups = design.groups(chunk.coalition)
+        for i in range(len(weights)):
+            drawn = own[i] > 0
+            cells = at_temperature(chunk.log_q[drawn], np.nan_to_num(tau[i])[groups[drawn]])
+            phi[i] += own[i, drawn] @ design.shapley_rows(chunk.coalition[drawn], cells)
+    return phi / weights.sum(1, keepdims=True)
+
+
+def _group_sums(chunk: PayoffTable, design: Design) -> tuple[np.ndarray, np.ndarray]:
+    """Each image's curves added up by group: (N, G, T), and its number of cells by group: (N, G)."""
+    n = len(chunk)
+    if isinstance(design, ExactDesign):
+        return chunk.log_q[:, ::-1].astype(np.float64), np.ones((n, design.n_groups))
+    groups, image = design.groups(chunk.coalition), np.arange(n)[:, None]
+    curves, cells = np.zeros((n, design.n_groups, len(TEMPERATURES))), np.zeros((n, design.n_groups))
+    np.add.at(curves, (image, groups), chunk.log_q)
+    np.add.at(cells, (image, groups), 1.0)
+    return curves, cells
+
+
+def _row_if_shared(tau_cells: np.ndarray, design: Design) -> np.ndarray:
+    """In the exact design all images have the same temperatures: one row of them, which is faster."""
+    return tau_cells[0] if isinstance(design, ExactDesign) else tau_cells

@@ -1,0 +1,85 @@
+"""One number a model, from its profile: how much it leans on low frequencies, and how much information it takes at all.
+
+A score is a function of Shapley values (..., M) -> (...), made for one band partition. Scores of different partitions are
+never compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from spectrobe.bands import BandPartition
+
+ScoreFunction = Callable[[np.ndarray], np.ndarray]
+DEFAULT_SCORE = "signed"
+NEEDS_INFORMATION = ("signed", "signed-unclipped", "centroid", "bandwidth")
+"""Scores of the normalised profile, which has no meaning when v(all) - v(empty) is not above zero."""
+
+
+def score_functions(bands: BandPartition) -> Mapping[str, ScoreFunction]:
+    """Every score by name, for one partition.
+
+    signed: 1 = all weight in the lowest band, 0 = flat, negative = high bands; of the profile clipped at zero.
+    signed-unclipped: the same without clipping, which biases noisy null bands.   published: Luo et al.'s formula.
+    information: v(all) - v(empty).   low-band: the Shapley value of the lowest band (with the mean's own band, if any).
+    centroid, bandwidth: mean and standard deviation of the clipped profile, in octaves relative to Nyquist.
+    """
+    beta = falling_weights(bands)
+    octave = band_octaves(bands)
+    lowest = 1 + (bands.dc == "own")
+    return {
+        "signed": lambda phi: _against_flat(clipped_share(phi), beta),
+        "signed-unclipped": lambda phi: _against_flat(_share(phi, phi.sum(-1)), beta),
+        "published": published_score,
+        "information": lambda phi: phi.sum(-1),
+        "low-band": lambda phi: phi[..., :lowest].sum(-1),
+        "centroid": lambda phi: clipped_share(phi) @ octave,
+        "bandwidth": lambda phi: _spread(clipped_share(phi), octave),
+    }
+
+
+def falling_weights(bands: BandPartition) -> np.ndarray:
+    """beta_i = mean of 0.75^(8 r) over the band, divided by band 0's: (M,), 0.75^i for 8 linear bands; DC's own is 1."""
+    edges, rate = np.asarray(bands.edges), 8 * np.log(0.75)
+    integral = (np.exp(rate * edges[1:]) - np.exp(rate * edges[:-1])) / (rate * np.diff(edges))
+    beta = integral / integral[0]
+    return np.concatenate([[1.0], beta]) if bands.dc == "own" else beta
+
+
+def band_octaves(bands: BandPartition) -> np.ndarray:
+    """log2 of each band's centre r: (M,), 0 at Nyquist; DC's own band counts as the lowest ring."""
+    edges = np.asarray(bands.edges)
+    octave = np.log2((edges[:-1] + edges[1:]) / 2)
+    return np.concatenate([octave[:1], octave]) if bands.dc == "own" else octave
+
+
+def clipped_share(phi: np.ndarray) -> np.ndarray:
+    """phi+ = max(phi, 0) / sum of max(phi, 0): (..., M), NaN where nothing is positive."""
+    positive = np.maximum(phi, 0.0)
+    return _share(positive, positive.sum(-1))
+
+
+def published_score(phi: np.ndarray) -> np.ndarray:
+    """Luo et al.'s score: |<beta / |beta|, phi'> - eta| / (1 - eta), phi' = (phi - min) / sum, beta_i = 0.75^i."""
+    m = phi.shape[-1]
+    shifted = phi - phi.min(-1, keepdims=True)
+    beta = 0.75 ** np.arange(m)
+    length = np.linalg.norm(beta)
+    eta = beta.sum() / (m * length)
+    return np.asarray(np.abs(_share(shifted, shifted.sum(-1)) @ beta / length - eta) / (1 - eta))
+
+
+def _share(part: np.ndarray, total: np.ndarray) -> np.ndarray:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(total[..., None] > 0, part / total[..., None], np.nan)
+
+
+def _against_flat(share: np.ndarray, beta: np.ndarray) -> np.ndarray:
+    return np.asarray((share @ beta - beta.mean()) / (1 - beta.mean()))
+
+
+def _spread(share: np.ndarray, position: np.ndarray) -> np.ndarray:
+    centre = share @ position
+    return np.asarray(np.sqrt(np.maximum(share @ position**2 - centre**2, 0.0)))

@@ -1,0 +1,90 @@
+"""The payoff table: what is stored of each image and coalition, enough for every value, score and subset without the model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from spectrobe.game.temperature import TEMPERATURES
+
+PER_CELL = ("log_q", "predicted", "margin", "confidence")
+
+
+@dataclass(frozen=True)
+class PayoffTable:
+    """One row an image, one cell an image and coalition; K cells a row, T = 32 inverse temperatures.
+
+    position: int64 (N,), the image's place in the data set.   ids: N strings.   label: int64 (N,), the reference class.
+    digest: N strings, of the pixels.   band_power: float64 (N, M), energy per band of the intact image without its mean (DC).
+    coalition: int64 (N, K) bit masks, full first, empty last.   log_q: float32 (N, K, T), log softmax(tau z)_label.
+    predicted: int32 (N, K), top class.   margin: float32 (N, K), label's logit minus the best other.
+    confidence: float32 (N, K), probability of the top class at tau = 1.
+    """
+
+    position: np.ndarray
+    ids: tuple[str, ...]
+    label: np.ndarray
+    digest: tuple[str, ...]
+    band_power: np.ndarray
+    coalition: np.ndarray
+    log_q: np.ndarray
+    predicted: np.ndarray
+    margin: np.ndarray
+    confidence: np.ndarray
+    n_bands: int
+    n_classes: int
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def rows(self, index: np.ndarray | slice) -> PayoffTable:
+        """The table of some images, in the order asked for."""
+        index = np.arange(len(self))[index]
+        arrays = {f.name: getattr(self, f.name) for f in fields(self) if isinstance(getattr(self, f.name), np.ndarray)}
+        texts = {name: tuple(getattr(self, name)[i] for i in index) for name in ("ids", "digest")}
+        return replace(self, **{name: array[index] for name, array in arrays.items()}, **texts)
+
+    @staticmethod
+    def concatenate(tables: Sequence[PayoffTable]) -> PayoffTable:
+        """All rows of tables of one game."""
+        first = tables[0]
+        if len(tables) == 1:
+            return first
+        merged: dict[str, object] = {}
+        for f in fields(first):
+            parts = [getattr(table, f.name) for table in tables]
+            if isinstance(parts[0], np.ndarray):
+                merged[f.name] = np.concatenate(parts)
+            elif isinstance(parts[0], tuple):
+                merged[f.name] = tuple(item for part in parts for item in part)
+        return replace(first, **merged)  # type: ignore[arg-type]  # field by field, of the field's own type
+
+
+def cells_from_logits(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    """What is stored of each coalition image: logits (B, C), labels int64 (B,) -> one tensor a cell field, (B, ...).
+
+    log-softmax in float32 at every inverse temperature of the grid, never softmax then log.
+    """
+    z = logits.to(torch.float32)
+    top, predicted = z.max(dim=1)
+    own = z.gather(1, labels[:, None])[:, 0]
+    others = z.scatter(1, labels[:, None], float("-inf")).max(dim=1).values
+    shifted = z - top[:, None]
+    shifted_own = own - top
+    log_q = torch.empty(len(z), len(TEMPERATURES), dtype=torch.float32, device=z.device)
+    scratch = torch.empty_like(shifted)
+    for k, tau in enumerate(TEMPERATURES.tolist()):
+        torch.mul(shifted, tau, out=scratch)
+        log_q[:, k] = shifted_own * tau - scratch.exp_().sum(1).log_()
+        if tau == 1.0:
+            confidence = scratch.sum(1).reciprocal()
+    return {
+        "log_q": log_q,
+        "predicted": predicted.to(torch.int32),
+        "margin": own - others,
+        "confidence": confidence,
+    }

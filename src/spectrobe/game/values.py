@@ -1,0 +1,106 @@
+"""What a coalition is worth: payoffs per image, whose mean over images is v(S). One class a value.
+
+A value turns the cells of a payoff table into payoffs; the table holds enough for all of them. Values of other packages are
+found through the entry point group "spectrobe.values" (a subclass of Value).
+"""
+
+from __future__ import annotations
+
+import difflib
+from abc import ABC, abstractmethod
+from functools import cache
+from importlib.metadata import entry_points
+from typing import ClassVar
+
+import numpy as np
+
+from spectrobe.errors import InputError
+from spectrobe.game.table import PayoffTable
+from spectrobe.game.temperature import UNIT, at_temperature
+
+
+class Value(ABC):
+    """name: what the user writes. unit: of payoffs and Shapley values. needs_labels: whether unlabelled data is refused.
+    fits_temperature: whether payoffs depend on the fitted inverse temperature of each coalition.
+    """
+
+    name: ClassVar[str]
+    unit: ClassVar[str]
+    needs_labels: ClassVar[bool] = True
+    fits_temperature: ClassVar[bool] = False
+
+    @abstractmethod
+    def payoffs(self, table: PayoffTable, tau: np.ndarray) -> np.ndarray:
+        """Payoff of every cell: float64 (N, K). tau: the inverse temperature of each cell, (N, K) or (K,)."""
+
+
+class LogLikelihood(Value):
+    """log q(y | x_S) - log q(y | x_empty), the value of Luo et al. (TMLR 2024, arXiv 2408.01139)."""
+
+    name, unit = "log-likelihood", "nats"
+
+    def payoffs(self, table: PayoffTable, tau: np.ndarray) -> np.ndarray:
+        log_q = table.log_q[:, :, UNIT].astype(np.float64)
+        return log_q - log_q[:, -1:]  # the empty coalition is last
+
+
+class UsableInformation(Value):
+    """log C + log softmax(tau_S z_S)_y with the best tau for each coalition: V-information (Xu et al., ICLR 2020).
+
+    The family of predictors is "temperature-scaled outputs of this model"; 0 <= v <= log C, in nats.
+    """
+
+    name, unit, fits_temperature = "usable-information", "nats", True
+
+    def payoffs(self, table: PayoffTable, tau: np.ndarray) -> np.ndarray:
+        return np.log(table.n_classes) + at_temperature(table.log_q, tau)
+
+
+class Accuracy(Value):
+    """1 where the top class is the label."""
+
+    name, unit = "accuracy", "share of images"
+
+    def payoffs(self, table: PayoffTable, tau: np.ndarray) -> np.ndarray:
+        return (table.predicted == table.label[:, None]).astype(np.float64)
+
+
+class Margin(Value):
+    """The label's logit minus the best other logit."""
+
+    name, unit = "margin", "logits"
+
+    def payoffs(self, table: PayoffTable, tau: np.ndarray) -> np.ndarray:
+        return table.margin.astype(np.float64)
+
+
+class Agreement(Value):
+    """1 where the top class is the one predicted on the full image: no labels needed."""
+
+    name, unit, needs_labels = "agreement", "share of images", False
+
+    def payoffs(self, table: PayoffTable, tau: np.ndarray) -> np.ndarray:
+        return (table.predicted == table.predicted[:, :1]).astype(np.float64)  # the full coalition is first
+
+
+DEFAULT_VALUE = UsableInformation.name
+
+
+@cache
+def value_classes() -> dict[str, type[Value]]:
+    """Every value by name, those of other packages included."""
+    own: tuple[type[Value], ...] = (UsableInformation, LogLikelihood, Accuracy, Margin, Agreement)
+    found = {value.name: value for value in own}
+    for entry in entry_points(group="spectrobe.values"):
+        found.setdefault(entry.name, entry.load())
+    return found
+
+
+def make_value(name: str) -> Value:
+    """The value called `name`; InputError with the nearest names."""
+    known = value_classes()
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=2, cutoff=0.4)
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        raise InputError(f"expected a value out of {', '.join(known)}, got {name!r}{hint}")
+    return known[name]()

@@ -1,0 +1,157 @@
+"""The user's own weights: safetensors or torch files, common wrappers opened, and a short account of what does not fit."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from spectrobe.errors import InputError, MissingExtraError
+from spectrobe.models.messages import first_line
+
+_WRAPPERS = ("state_dict", "model_state_dict", "model", "model_ema", "state_dict_ema")
+_PREFIXES = ("module.", "_orig_mod.", "model.")
+
+
+def load_checkpoint(
+    module: nn.Module, path: Path, name: str, num_classes: int | None = None, allow_pickle: bool = False
+) -> tuple[str, ...]:
+    """Load `path` into `module`; returns what was unwrapped and stripped on the way, for the run's record.
+
+    Raises InputError: no such file, a file that needs full unpickling (unless allowed), missing, extra and mis-shaped
+    keys (up to 3 of each), another number of classes.
+    """
+    state, notes = _unwrapped(_read(path, allow_pickle), path)
+    state, stripped = _stripped(state, module.state_dict())
+    if stripped:
+        notes.append(f"stripped {' '.join(stripped)} from the keys of {path.name}")
+    _check_fit(state, module.state_dict(), path, name, num_classes)
+    module.load_state_dict(state)
+    return (f"weights from {path.name}", *notes)
+
+
+def _read(path: Path, allow_pickle: bool) -> Any:
+    if not path.is_file():
+        raise InputError(f"expected a checkpoint file, there is none at {path}")
+    with path.open("rb") as file:
+        head = file.read(64).lstrip().lower()
+    if head.startswith((b"<!doctype", b"<html")):
+        raise InputError(f"expected a checkpoint, got a web page saved as {path}: the download failed, fetch it again")
+    try:
+        return _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path, allow_pickle)
+    except (OSError, RuntimeError, ValueError, EOFError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"expected a safetensors or torch checkpoint, cannot read {path}: {first_line(error)}") from error
+
+
+def _read_safetensors(path: Path) -> Any:
+    try:
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+    except ImportError:
+        raise MissingExtraError("safetensors", "safetensors", "a .safetensors checkpoint") from None
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise ValueError(first_line(error)) from error
+
+
+def _read_torch(path: Path, allow_pickle: bool) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if not allow_pickle:
+            raise InputError(
+                f"{path} holds more than tensors, and opening it can run any code; save its state_dict alone, "
+                f"or, if you trust it, allow_pickle=True or --allow-pickle"
+            ) from error
+    try:
+        return torch.load(path, map_location="cpu", weights_only=False)
+    except (pickle.UnpicklingError, AttributeError, ImportError) as error:
+        raise ValueError(first_line(error)) from error
+
+
+def _unwrapped(loaded: Any, path: Path) -> tuple[dict[str, Tensor], list[str]]:
+    notes: list[str] = []
+    while True:
+        if isinstance(loaded, nn.Module):
+            loaded = loaded.state_dict()
+        if not isinstance(loaded, Mapping):
+            raise InputError(f"expected a state dict in {path}, got {type(loaded).__name__}")
+        found = next((key for key in _WRAPPERS if isinstance(loaded.get(key), (Mapping, nn.Module))), None)
+        if found is None:
+            break
+        others = [key for key in _WRAPPERS if key != found and isinstance(loaded.get(key), (Mapping, nn.Module))]
+        unused = f"; {', '.join(others)} is there too and was not used" if others else ""
+        notes.append(f"took {found!r} of {path.name}{unused}")
+        loaded = loaded[found]
+    state = {str(key): value for key, value in loaded.items() if isinstance(value, Tensor)}
+    if not state:
+        keys = ", ".join(str(key) for key in list(loaded)[:5]) or "nothing"
+        raise InputError(f"expected a state dict of tensors in {path}, got {keys}")
+    return state, notes
+
+
+def _stripped(state: dict[str, Tensor], expected: Mapping[str, Any]) -> tuple[dict[str, Tensor], list[str]]:
+    """`state` with prefixes of wrappers (DataParallel, torch.compile, Lightning) taken off where more keys then fit."""
+    stripped: list[str] = []
+    while True:
+        matching = sum(key in expected for key in state)
+        for prefix in _PREFIXES:
+            bare = {_without(key, prefix): tensor for key, tensor in state.items()}
+            if len(bare) == len(state) and (sum(key in expected for key in bare) > matching or _all_have(state, prefix, expected)):
+                state = bare
+                stripped.append(prefix)
+                break
+        else:
+            return state, stripped
+
+
+def _without(key: str, prefix: str) -> str:
+    return key.replace(prefix, "") if prefix == "_orig_mod." else key.removeprefix(prefix)
+
+
+def _all_have(state: Mapping[str, Tensor], prefix: str, expected: Mapping[str, Any]) -> bool:
+    """Every key starts with the prefix and the model's own keys do not: an outer one of several prefixes."""
+    return all(key.startswith(prefix) for key in state) and not any(key.startswith(prefix) for key in expected)
+
+
+def _check_fit(
+    state: Mapping[str, Tensor], expected: Mapping[str, Any], path: Path, name: str, num_classes: int | None
+) -> None:
+    wanted = {key: tuple(value.shape) for key, value in expected.items() if isinstance(value, Tensor)}
+    counters = {key for key in wanted if key.endswith("num_batches_tracked")}  # older files lack them, and eval needs none
+    missing = [key for key in wanted if key not in state and key not in counters]
+    extra = [key for key in state if key not in wanted]
+    other = [key for key in wanted if key in state and tuple(state[key].shape) != wanted[key]]
+    if not (missing or extra or other):
+        return
+    head = _head(state, wanted, other)
+    if head and not missing and not extra:
+        has, needs = head
+        asked = f"num_classes={num_classes}" if num_classes else "no num_classes given"
+        raise InputError(f"{name}: expected a checkpoint of {needs} classes ({asked}), {path.name} has {has}: give num_classes={has}")
+    shapes = [f"{key} {tuple(state[key].shape)} for {wanted[key]}" for key in other]
+    parts = [_some("missing", missing), _some("extra", extra), _some("mis-shaped", shapes)]
+    raise InputError(f"{name}: {path.name} does not fit the model: {'; '.join(part for part in parts if part)}")
+
+
+def _head(state: Mapping[str, Tensor], wanted: Mapping[str, tuple[int, ...]], other: Sequence[str]) -> tuple[int, int] | None:
+    """(classes in the file, classes in the model) when the classifier's weight and bias are all that differs."""
+    shapes = [(tuple(state[key].shape), wanted[key]) for key in other]
+    if not all(has and needs and has[1:] == needs[1:] for has, needs in shapes):
+        return None
+    counts = {(has[0], needs[0]) for has, needs in shapes}
+    layers = {key.rpartition(".")[0] for key in other}
+    return counts.pop() if len(counts) == len(layers) == 1 else None
+
+
+def _some(kind: str, keys: Sequence[str]) -> str:
+    if not keys:
+        return ""
+    return f"{len(keys)} {kind} ({', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''})"

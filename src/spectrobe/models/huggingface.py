@@ -1,0 +1,125 @@
+"""Adapter for Hugging Face image classifiers: `hf:NAME`, a name on the hub or a local folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from spectrobe.errors import InputError, MissingExtraError
+from spectrobe.models.adapter import agreed_classes
+from spectrobe.models.base import Geometry, Model
+from spectrobe.models.checkpoints import load_checkpoint
+from spectrobe.models.image_processor import processor_preprocessing
+from spectrobe.models.messages import first_line
+from spectrobe.models.module import ModuleModel
+from spectrobe.models.options import ModelOptions, Preprocessing
+from spectrobe.models.random_weights import NOTE, fixed_seed
+from spectrobe.models.registry import Scheme
+
+T = TypeVar("T")
+
+
+def _open(target: str, options: ModelOptions) -> Model:
+    name = f"hf:{target}"
+    transformers = require_transformers(name)
+    source = hub_or_folder(target)
+    config = fetched(name, "configuration", lambda: transformers.AutoConfig.from_pretrained(source))
+    if getattr(config, "problem_type", None) == "multi_label_classification":
+        raise InputError(f"{name} is a multi-label classifier: expected a model of exclusive classes")
+    preprocessing = hub_preprocessing(name, source, options)
+    module, notes = _create(name, source, config, options)
+    module.to(options.device or "cpu")
+    classes = agreed_classes(name, options.num_classes, _head_classes(config))
+    class_names = options.class_names or _class_names(config)
+    return ModuleModel(module, name, preprocessing, classes, class_names, notes, ("torch", "transformers"))
+
+
+def require_transformers(name: str) -> Any:
+    try:
+        import transformers
+    except ImportError:
+        raise MissingExtraError("transformers", "hf", name) from None
+    return transformers
+
+
+def hub_or_folder(target: str) -> str:
+    """A local folder where there is one, else the name for the hub; raises InputError for a path that leads nowhere."""
+    folder = Path(target).expanduser()
+    if folder.is_dir():
+        return str(folder)
+    if target.startswith((".", "/", "~")) or target.count("/") > 1:
+        raise InputError(f"expected a folder with config.json, or a name on the hub such as google/vit-base-patch16-224, got {target}")
+    return target
+
+
+def fetched(name: str, what: str, fetch: Callable[[], T]) -> T:
+    """fetch(), its failure told in one line with what to do."""
+    try:
+        return fetch()
+    except Exception as error:  # hub, network, cache, configuration and weight errors have no common base
+        raise InputError(
+            f"{name}: its {what} could not be loaded ({first_line(error)}): give the name of a local folder, "
+            f"or download it first where there is a network"
+        ) from error
+
+
+def hub_preprocessing(name: str, source: str, options: ModelOptions) -> Preprocessing:
+    """What the model's image processor does, unless the options say otherwise.
+
+    A model without a processor is taken only where mean, std and size are all given: a guess would be silent.
+    """
+    if options.mean and options.std and options.size:
+        return Preprocessing(Geometry()).overridden(options)
+    from transformers import AutoImageProcessor
+
+    try:
+        processor = AutoImageProcessor.from_pretrained(source)
+    except Exception as error:  # as in `fetched`
+        raise InputError(
+            f"{name}: its image processor could not be loaded ({first_line(error)}): give mean, std and size "
+            f"(mean=0 and std=1 where the model normalises itself)"
+        ) from error
+    return processor_preprocessing(name, processor).overridden(options)
+
+
+def _create(name: str, source: str, config: Any, options: ModelOptions) -> tuple[Any, tuple[str, ...]]:
+    import torch
+    from transformers import AutoModelForImageClassification as Classifier
+
+    if type(config) not in Classifier._model_mapping:
+        raise InputError(f"{name} is a {config.model_type} model, for which transformers has no image classifier")
+    if options.pretrained and options.checkpoint is None:
+        agreed_classes(name, options.num_classes, _head_classes(config))
+        module, report = fetched(
+            name,
+            "weights",
+            lambda: Classifier.from_pretrained(source, config=config, dtype=torch.float32, output_loading_info=True),
+        )
+        missing = sorted(report["missing_keys"])
+        if missing:  # transformers would fill them with random numbers
+            shown = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
+            raise InputError(f"{name} has no trained classifier: {len(missing)} missing ({shown}): give ?checkpoint=FILE&num_classes=K")
+        return module, ()
+    if options.num_classes is not None:
+        config.num_labels = options.num_classes
+    with fixed_seed():
+        module = Classifier.from_config(config, dtype=torch.float32)
+    if options.checkpoint is None:
+        return module, (NOTE,)
+    return module, load_checkpoint(module, options.checkpoint, name, options.num_classes, options.allow_pickle)
+
+
+def _head_classes(config: Any) -> int | None:
+    """How many classes the model tells apart; a head of one logit is left to `num_classes=2`."""
+    labels = getattr(config, "num_labels", None)
+    return labels if isinstance(labels, int) and labels > 1 else None
+
+
+def _class_names(config: Any) -> tuple[str, ...]:
+    names = getattr(config, "id2label", None) or {}
+    named = tuple(str(names[key]) for key in sorted(names))
+    return () if len(named) != _head_classes(config) or all(item.startswith("LABEL_") for item in named) else named
+
+
+SCHEME = Scheme(_open, options=("checkpoint", "pretrained"), example="hf:google/vit-base-patch16-224")

@@ -1,0 +1,124 @@
+"""Model strings: `scheme:NAME?key=value&...`, and the table of schemes that other packages extend."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from urllib.parse import parse_qsl
+
+from spectrobe.errors import InputError
+from spectrobe.models.base import Model
+from spectrobe.models.messages import nearest
+from spectrobe.models.options import ModelOptions
+
+ENTRY_POINTS = "spectrobe.models"
+
+_PREPROCESSING = ("mean", "std", "size", "crop", "interpolation", "num_classes", "class_names")
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """One way to name a model.
+
+    open: the text after `scheme:` (without the options) and the options -> the model.
+    options: what `?key=value` may say beside mean, std, size, crop, interpolation, num_classes and class_names.
+        Keys that `ModelOptions` does not have arrive in `options.extra` as text.
+    example: a model string, for listings.
+    """
+
+    open: Callable[[str, ModelOptions], Model]
+    options: tuple[str, ...] = ()
+    example: str = ""
+
+    @property
+    def known_options(self) -> tuple[str, ...]:
+        return (*self.options, *_PREPROCESSING)
+
+
+# Written like entry points, so that naming one scheme imports no other adapter.
+_BUILT_IN = {
+    "timm": "spectrobe.models.timm_models:SCHEME",
+    "torchvision": "spectrobe.models.torchvision_models:SCHEME",
+    "hf": "spectrobe.models.huggingface:SCHEME",
+    "onnx": "spectrobe.models.onnx_models:SCHEME",
+    "export": "spectrobe.models.exported:SCHEME",
+    "python": "spectrobe.models.python_models:SCHEME",
+    "demo": "spectrobe.models.demo:SCHEME",
+    "clip": "spectrobe.models.clip:SCHEME",
+}
+
+
+def model_schemes() -> dict[str, str]:
+    """Every scheme that a model string may start with, with an example; other packages' are not imported for it."""
+    examples = {name: _load_built_in(name).example for name in _BUILT_IN}
+    return examples | {point.name: f"{point.name}:NAME" for point in _points() if point.name not in _BUILT_IN}
+
+
+def open_string(text: str, given: dict[str, object]) -> Model:
+    """Open a model string; `given` are the options said beside it (None: not said). Raises InputError."""
+    name, colon, rest = text.partition(":")
+    if not colon or not rest:
+        raise InputError(f"expected a model such as timm:resnet50, got {text!r}{_guess(text)}")
+    scheme = _scheme(name)
+    target, _, query = rest.partition("?")
+    options = {key: value for key, value in given.items() if value is not None}
+    for key, value in _query(text, query).items():
+        if key in ("allow_pickle", "device"):
+            raise InputError(f"expected {key} beside the model string ({key}=... or --{key.replace('_', '-')}), got it in {text!r}")
+        if str(options.setdefault(key, value)) != value:
+            raise InputError(f"expected {key} once, got {value!r} in {text!r} and {options[key]!r} beside it")
+    unknown = set(options) - set(scheme.known_options) - {"allow_pickle", "device"}
+    if unknown:
+        known = ", ".join(scheme.known_options)
+        raise InputError(f"unknown option {', '.join(sorted(unknown))} of {name}: models; known are {known}")
+    return scheme.open(target, ModelOptions.parse(options))
+
+
+def _query(text: str, query: str) -> dict[str, str]:
+    try:  # a plus is a plus here: it is common in file names
+        pairs = parse_qsl(query.replace("+", "%2B"), keep_blank_values=True, strict_parsing=bool(query))
+    except ValueError:
+        raise InputError(f"expected options such as ?checkpoint=FILE&num_classes=10, got ?{query} in {text!r}") from None
+    options = dict(pairs)
+    if len(options) < len(pairs):
+        raise InputError(f"expected each option once, got {', '.join(key for key, _ in pairs)} in {text!r}")
+    return options
+
+
+def _scheme(name: str) -> Scheme:
+    points = [point for point in _points() if point.name == name]
+    if len(points) + (name in _BUILT_IN) > 1:
+        owners = ", ".join(str(point.dist.name) if point.dist else point.value for point in points)
+        raise InputError(f"the model scheme {name}: is offered more than once ({owners}): uninstall one of them")
+    if name in _BUILT_IN:
+        return _load_built_in(name)
+    if not points:
+        known = [*_BUILT_IN, *(point.name for point in _points())]
+        raise InputError(f"unknown model scheme {name}:, known are {', '.join(known)}{nearest(name, known)}")
+    try:
+        loaded = points[0].load()
+    except Exception as error:  # someone else's package: whatever it raises, say whose it is
+        raise InputError(f"the model scheme {name}: ({points[0].value}) could not be imported: {error}") from error
+    if not isinstance(loaded, Scheme) and not callable(loaded):
+        raise InputError(f"expected {points[0].value} to be a Scheme or a function, got {type(loaded).__name__}")
+    return loaded if isinstance(loaded, Scheme) else Scheme(loaded)
+
+
+def _load_built_in(name: str) -> Scheme:
+    module, _, attribute = _BUILT_IN[name].partition(":")
+    scheme: Scheme = getattr(importlib.import_module(module), attribute)
+    return scheme
+
+
+def _points() -> tuple[EntryPoint, ...]:
+    return tuple(entry_points(group=ENTRY_POINTS))
+
+
+def _guess(text: str) -> str:
+    schemes = {".onnx": "onnx", ".pt2": "export", ".py": "python"}
+    for suffix, scheme in schemes.items():
+        if text.endswith(suffix):
+            return f": did you mean {scheme}:{text}{':NAME' if scheme == 'python' else ''}?"
+    return f"; a model string starts with {', '.join(f'{name}:' for name in _BUILT_IN)}"

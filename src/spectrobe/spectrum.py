@@ -1,0 +1,117 @@
+"""One FFT a batch: band images, coalition images, energy per band. Pixels in, pixels out; no model.
+
+All functions take float images of any height, width and number of channels, and work in float32 at least, outside autocast.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from spectrobe.bands import BandPartition, half_plane_weights
+from spectrobe.errors import InputError
+
+
+def band_images(x: Tensor, bands: BandPartition | int) -> Tensor:
+    """The part of each image that lies in each band: (N, C, H, W) -> (N, M, C, H, W), summing to x over M (to 1e-6).
+
+    Real by construction (k and -k share a band). Differentiable. Raises InputError on other shapes or empty bands.
+    """
+    bands = BandPartition.of(bands)
+    x = _as_images(x)
+    height, width = x.shape[-2:]
+    with torch.autocast(x.device.type, enabled=False):
+        spectrum = torch.fft.rfft2(x)
+        masks = _masks(bands, height, width, x.device)
+        return torch.fft.irfft2(spectrum[:, None] * masks[:, None], s=(height, width))
+
+
+def coalition_images(
+    x: Tensor, bands: BandPartition | int, coalitions: Tensor, absence: str | Tensor = "zero"
+) -> Tensor:
+    """What is left of each image when only some bands are present: (N, C, H, W) -> (N, K, C, H, W).
+
+    coalitions: bool (K, M), True = band present. absence: "zero", or the image b that gives the absent bands, a tensor
+    (C, H, W) or (N, C, H, W). x_S = sum of x's bands in S plus b's bands not in S; nothing is rescaled or clipped.
+    """
+    bands = BandPartition.of(bands)
+    x = _as_images(x)
+    coalitions = torch.as_tensor(coalitions, device=x.device)
+    if coalitions.ndim != 2 or coalitions.shape[1] != bands.n_bands:
+        raise InputError(f"expected coalitions of shape (K, {bands.n_bands}), got {tuple(coalitions.shape)}")
+    base = _absence_image(absence, x)
+    parts = band_images(x - base, bands)
+    return base[:, None] + torch.einsum("km,nmchw->nkchw", coalitions.to(parts.dtype), parts)
+
+
+def band_energy(x: Tensor, bands: BandPartition | int) -> Tensor:
+    """Energy per band, summed over bins of the full plane and over channels: (N, C, H, W) -> float64 (N, M).
+
+    Parseval: the energies of an image sum to H W times its sum of squared pixels.
+    """
+    x = _as_images(x)
+    return per_band(torch.fft.rfft2(x).abs().square().to(torch.float64).sum(1), BandPartition.of(bands), x.shape[-1])
+
+
+def per_band(half_plane: Tensor, bands: BandPartition, width: int) -> Tensor:
+    """Sum a quantity on the half plane over each band's bins of the full plane: (N, H, W // 2 + 1) -> float64 (N, M)."""
+    height = half_plane.shape[-2]
+    weighted = (half_plane.to(torch.float64) * half_plane_weights(height, width).to(half_plane.device)).flatten(1)
+    labels = bands.labels(height, width).flatten().to(half_plane.device)
+    out = torch.zeros(len(half_plane), bands.n_bands, dtype=torch.float64, device=half_plane.device)
+    return out.index_add_(1, labels, weighted)
+
+
+class BandMixer:
+    """The band images of a batch, kept so that any coalition image is one small matrix product (no more FFTs).
+
+    Pixels are kept channels-last, so that mixed images have the memory format that convolutions like best.
+    """
+
+    def __init__(self, x: Tensor, base: Tensor, bands: BandPartition) -> None:
+        """x (N, C, H, W), base: the absence image (C, H, W) or (N, C, H, W)."""
+        self.shape = x.shape[1:]
+        base = base.expand_as(x)
+        parts = band_images(x - base, bands).permute(0, 1, 3, 4, 2)
+        # one row more than bands: the absence image itself, present in every coalition
+        stack = torch.cat([parts, base.permute(0, 2, 3, 1)[:, None]], dim=1)
+        self.parts = stack.reshape(len(x), bands.n_bands + 1, -1).contiguous()
+
+    def mix_into(self, out: Tensor, image: int, weights: Tensor) -> None:
+        """Write the coalition images of one image into out (K, C*H*W, channels-last); weights (K, M + 1), last column 1."""
+        torch.mm(weights, self.parts[image], out=out)
+
+    def as_images(self, flat: Tensor) -> Tensor:
+        """A view of flat (B, C*H*W) as images (B, C, H, W) in channels-last memory format."""
+        channels, height, width = self.shape
+        return flat.view(-1, height, width, channels).permute(0, 3, 1, 2)
+
+
+@lru_cache(maxsize=16)
+def _masks(bands: BandPartition, height: int, width: int, device: torch.device) -> Tensor:
+    labels = bands.labels(height, width).to(device)
+    return labels[None] == torch.arange(bands.n_bands, device=device)[:, None, None]
+
+
+def _as_images(x: Tensor) -> Tensor:
+    if not isinstance(x, Tensor) or x.ndim != 4 or not x.is_floating_point():
+        got = f"{x.dtype} {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
+        raise InputError(f"expected a floating tensor of images (N, C, H, W), got {got}")
+    return x if x.dtype in (torch.float32, torch.float64) else x.to(torch.float32)
+
+
+def _absence_image(absence: str | Tensor, x: Tensor) -> Tensor:
+    if isinstance(absence, str):
+        if absence != "zero":
+            raise InputError(
+                f"expected absence 'zero' or a tensor (C, H, W) or (N, C, H, W), got {absence!r}; "
+                "'mean', 'noise' and 'donor' need a data set and belong to decompose"
+            )
+        return torch.zeros_like(x)
+    if absence.shape not in (x.shape, x.shape[1:]):
+        raise InputError(
+            f"expected an absence image of shape {tuple(x.shape[1:])} or {tuple(x.shape)}, got {tuple(absence.shape)}"
+        )
+    return absence.to(x.device, x.dtype).expand_as(x)

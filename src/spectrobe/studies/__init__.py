@@ -1,0 +1,1 @@
+"""One question each: a study takes a model and images and gives one frozen result."""

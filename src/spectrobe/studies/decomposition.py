@@ -1,0 +1,355 @@
+"""The frozen result of decompose: the profile over bands, its intervals, scores, and the table everything came from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spectrobe.bands import BandPartition
+from spectrobe.errors import RunFolderError, SpectrobeError
+from spectrobe.game import shapley
+from spectrobe.game.coalitions import Design, make_design
+from spectrobe.game.fit import Fit, Payoffs, fit, replicate
+from spectrobe.game.intervals import Estimate, Replicates, bootstrap_weights, mean_estimate, mean_intervals, studentised
+from spectrobe.game.scores import DEFAULT_SCORE, NEEDS_INFORMATION, score_functions
+from spectrobe.game.table import PayoffTable
+from spectrobe.game.values import make_value
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from spectrobe.engine.store import RunFolder
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What was measured: all that a decomposition's numbers depend on, besides the payoff table."""
+
+    model_name: str
+    data_name: str
+    bands: BandPartition
+    image_size: tuple[int, int]
+    value: str
+    absence: str
+    design: str
+    confidence: float
+    seed: int
+    labelled: bool = True
+    force: bool = False
+
+    def make_design(self) -> Design:
+        """The design of the game."""
+        return make_design(self.design, self.bands.n_bands, self.seed, self.force)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        plain = {f.name: getattr(self, f.name) for f in fields(self)}
+        return plain | {"bands": self.bands.to_dict(), "image_size": list(self.image_size)}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Settings:
+        """The settings that `to_dict` described."""
+        bands = BandPartition.from_dict(content["bands"])
+        return cls(**{**content, "bands": bands, "image_size": tuple(content["image_size"])})
+
+
+@dataclass(frozen=True)
+class DecomposeResult:
+    """How much usable information (or another value) the model takes from each frequency band.
+
+    All arrays are read-only float64; M bands, N images.
+
+    shapley, stderr: (M,).   interval: (M, 2), pointwise Student t over images.   simultaneous: (M, 2), max-t over bands.
+    interactions: (M, M), symmetric, NaN diagonal; None in the permutation design.
+    values, tau: (2**M,), NaN where not evaluated; index = sum of 2**i over the bands present.
+    score: the signed score; scores: every score by name; information: v(all) - v(empty). All are Estimates.
+    efficiency_gap: sum of shapley minus (v(all) - v(empty)).   accuracy: on the intact images.
+    power_db: (M,) the images' own power per band, mean (DC) left out, in dB of the total; NaN for DC alone.
+    by_size: {accuracy, tau, confidence} -> (M + 1,) means over the coalitions of each size.
+    forward_passes: spent on the table.   skipped: images left out and why.   warnings: what to know about this run.
+    """
+
+    settings: Settings
+    shapley: np.ndarray
+    stderr: np.ndarray
+    interval: np.ndarray
+    simultaneous: np.ndarray
+    interactions: np.ndarray | None
+    values: np.ndarray
+    tau: np.ndarray
+    scores: Mapping[str, Estimate]
+    information: Estimate
+    accuracy: Estimate | None
+    efficiency_gap: float
+    power_db: np.ndarray
+    by_size: Mapping[str, np.ndarray]
+    n_images: int
+    n_classes: int
+    forward_passes: int
+    warnings: tuple[str, ...] = ()
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    _payoffs: Payoffs | None = field(default=None, repr=False, compare=False)
+    _folder: RunFolder | None = field(default=None, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            array = getattr(self, f.name)
+            if isinstance(array, np.ndarray):
+                array.setflags(write=False)
+
+    @property
+    def score(self) -> Estimate:
+        """The signed score: 1 = all in the lowest band, 0 = flat, negative = high bands."""
+        return self.scores[DEFAULT_SCORE]
+
+    @property
+    def model_name(self) -> str:
+        """The model, as the user named it."""
+        return self.settings.model_name
+
+    @property
+    def data_name(self) -> str:
+        """The data set, as the user named it."""
+        return self.settings.data_name
+
+    @property
+    def bands(self) -> BandPartition:
+        """The band partition."""
+        return self.settings.bands
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width of the model's input, in pixels."""
+        return self.settings.image_size
+
+    @property
+    def value(self) -> str:
+        """The value played for."""
+        return self.settings.value
+
+    @property
+    def absence(self) -> str:
+        """What stood in for absent bands."""
+        return self.settings.absence
+
+    @property
+    def design(self) -> str:
+        """The design: exact or permutation."""
+        return self.settings.design
+
+    @property
+    def confidence(self) -> float:
+        """Of the intervals."""
+        return self.settings.confidence
+
+    @property
+    def unit(self) -> str:
+        """Of values and Shapley values."""
+        return make_value(self.value).unit
+
+    @cached_property
+    def fit(self) -> Fit:
+        """Per-image Shapley values and payoffs, from the table."""
+        return fit(self.table(), self.settings.make_design(), make_value(self.value))
+
+    @property
+    def payoffs(self) -> np.ndarray:
+        """Payoff of every image and coalition at the fitted tau: (N, 2**M), NaN where not evaluated; images by position."""
+        out = np.full((self.n_images, 2**self.bands.n_bands), np.nan)
+        np.put_along_axis(out, self.fit.coalition, self.fit.payoffs, axis=1)
+        out.setflags(write=False)
+        return out
+
+    @property
+    def shapley_by_image(self) -> np.ndarray:
+        """Per-image Shapley values, whose mean is `shapley`: (N, M), images by position in the data set."""
+        return self.fit.rows
+
+    def table(self) -> Payoffs:
+        """The payoff table; SpectrobeError when the result was loaded without one."""
+        if self._payoffs is not None:
+            return self._payoffs
+        if self._folder is None:
+            raise SpectrobeError("this result has no payoff table: load the run folder it came from")
+        return self._folder.payoffs(self._folder.shards())
+
+    def replicates(self) -> Replicates:
+        """Bootstrap replicates of the Shapley values; the same images are drawn for every model of one data set."""
+        return replicates_of(self.table(), self.settings, self.fit)
+
+    def with_value(self, value: str) -> DecomposeResult:
+        """The same table with another value, without the model."""
+        settings = replace(self.settings, value=value)
+        return summarise(self.table(), settings, self.forward_passes, self.skipped, self.warnings)
+
+    def summary(self) -> str:
+        """The profile as text, with one sentence on what it means."""
+        from spectrobe.studies.wording import summary
+
+        return summary(self)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a band: low, high (cycles/pixel), shapley, stderr, interval, power. Needs pandas."""
+        from spectrobe.studies.frames import import_pandas
+
+        edges = self.bands.cycles_per_pixel()
+        columns = {
+            "band": np.arange(self.bands.n_bands),
+            "low_cycles_per_pixel": edges[:, 0],
+            "high_cycles_per_pixel": edges[:, 1],
+            "shapley": self.shapley,
+            "stderr": self.stderr,
+            "interval_low": self.interval[:, 0],
+            "interval_high": self.interval[:, 1],
+            "power_db": self.power_db,
+        }
+        return import_pandas().DataFrame(columns)
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write run.json, payoffs/ and result.json; `load` gives the result back."""
+        from spectrobe.studies.runs import save_decomposition
+
+        save_decomposition(self, folder)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result without its table, JSON-able."""
+        seen = np.flatnonzero(~np.isnan(self.values))
+        return {
+            "kind": "decompose",
+            "settings": self.settings.to_dict(),
+            **{name: getattr(self, name) for name in _PLAIN},
+            "scores": {name: estimate_to_dict(score) for name, score in self.scores.items()},
+            "information": estimate_to_dict(self.information),
+            "accuracy": None if self.accuracy is None else estimate_to_dict(self.accuracy),
+            "by_size": dict(self.by_size),
+            "coalitions": seen,
+            "values": self.values[seen],
+            "tau": self.tau[seen],
+            "warnings": list(self.warnings),
+            "skipped": dict(self.skipped),
+        }
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any], folder: RunFolder | None = None) -> DecomposeResult:
+        """The result that `to_dict` described; its table is read from the folder when asked for."""
+        try:
+            settings = Settings.from_dict(content["settings"])
+            table = {name: np.full(2**settings.bands.n_bands, np.nan) for name in ("values", "tau")}
+            for name in table:
+                table[name][np.asarray(content["coalitions"], dtype=np.int64)] = array_from_json(content[name])
+            arrays = {name: content[name] for name in _PLAIN}
+            for name in _ARRAYS:
+                arrays[name] = None if content[name] is None else array_from_json(content[name])
+            return cls(
+                settings=settings,
+                **arrays,
+                **table,
+                scores={name: estimate_from_dict(score) for name, score in content["scores"].items()},
+                information=estimate_from_dict(content["information"]),
+                accuracy=None if content["accuracy"] is None else estimate_from_dict(content["accuracy"]),
+                by_size={name: array_from_json(values) for name, values in content["by_size"].items()},
+                warnings=tuple(content["warnings"]),
+                skipped=dict(content["skipped"]),
+                _folder=folder,
+            )
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            where = folder.path if folder else "result.json"
+            raise RunFolderError(f"{where}: result.json is damaged ({error!r}): delete it, and the same call makes it anew") from None
+
+
+_ARRAYS = ("shapley", "stderr", "interval", "simultaneous", "interactions", "power_db")
+_PLAIN = (*_ARRAYS, "efficiency_gap", "n_images", "n_classes", "forward_passes")
+
+
+def array_from_json(values: Any) -> np.ndarray:
+    """Nested lists with null for NaN -> float64."""
+    return np.asarray(values, dtype=np.float64)
+
+
+def estimate_to_dict(estimate: Estimate) -> dict[str, Any]:
+    """JSON-able."""
+    return {f.name: getattr(estimate, f.name) for f in fields(estimate)}
+
+
+def estimate_from_dict(content: Mapping[str, Any]) -> Estimate:
+    """The estimate that `estimate_to_dict` described."""
+    return Estimate(**{key: np.nan if value is None else value for key, value in content.items()})
+
+
+def summarise(
+    payoffs: Payoffs,
+    settings: Settings,
+    forward_passes: int,
+    skipped: Mapping[str, str],
+    warnings: tuple[str, ...],
+) -> DecomposeResult:
+    """From the payoff table to the result: temperatures, Shapley values, intervals, scores."""
+    design, value = settings.make_design(), make_value(settings.value)
+    fitted = fit(payoffs, design, value)
+    means = mean_intervals(fitted.rows, settings.confidence, settings.seed)
+    information = mean_estimate(fitted.payoffs[:, 0] - fitted.payoffs[:, -1], settings.confidence)
+    if fitted.tau_at_cap and value.fits_temperature:
+        warnings += (
+            f"{fitted.tau_at_cap} fitted inverse temperature(s) ended at the cap: all their images are right by a margin, or logits are very small",
+        )
+    return DecomposeResult(
+        settings=settings,
+        shapley=means.mean,
+        stderr=means.stderr,
+        interval=means.pointwise,
+        simultaneous=means.simultaneous,
+        interactions=shapley.interactions(fitted.values) if settings.design == "exact" else None,
+        values=fitted.values,
+        tau=fitted.tau,
+        scores=_scores(settings, replicates_of(payoffs, settings, fitted), information),
+        information=information,
+        accuracy=_intact_accuracy(payoffs, settings),
+        efficiency_gap=float(means.mean.sum() - information.value),
+        power_db=_power_db(payoffs),
+        by_size=fitted.by_size,
+        n_images=len(payoffs),
+        n_classes=payoffs.n_classes,
+        forward_passes=forward_passes,
+        warnings=tuple(dict.fromkeys(warnings)),
+        skipped=skipped,
+        _payoffs=payoffs,
+    )
+
+
+def replicates_of(payoffs: Payoffs, settings: Settings, fitted: Fit) -> Replicates:
+    """Bootstrap replicates of the Shapley values of one table, the real data first."""
+    weights = np.concatenate([np.ones((1, len(payoffs))), bootstrap_weights(len(payoffs), settings.seed)])
+    return replicate(payoffs, settings.make_design(), make_value(settings.value), fitted.rows, weights)
+
+
+def _scores(settings: Settings, replicates: Replicates, information: Estimate) -> dict[str, Estimate]:
+    scores = {}
+    for name, statistic in score_functions(settings.bands).items():
+        if name in NEEDS_INFORMATION and not information.low > 0:
+            reason = f"v(all) - v(empty) is not above 0 by its {settings.confidence:.0%} interval"
+            scores[name] = Estimate.undefined(reason, settings.confidence)
+        else:
+            scores[name] = studentised(statistic, replicates, settings.confidence)
+    return scores
+
+
+def _intact_accuracy(payoffs: Payoffs, settings: Settings) -> Estimate | None:
+    if not settings.labelled:
+        return None
+    right = np.concatenate([_right(chunk) for chunk in payoffs.chunks()])
+    return mean_estimate(right, settings.confidence)
+
+
+def _right(chunk: PayoffTable) -> np.ndarray:
+    return (chunk.predicted[:, 0] == chunk.label).astype(np.float64)
+
+
+def _power_db(payoffs: Payoffs) -> np.ndarray:
+    power = sum((chunk.band_power.sum(axis=0) for chunk in payoffs.chunks()), np.zeros(payoffs.n_bands))
+    power[power == 0] = np.nan
+    return np.asarray(10 * np.log10(power / np.nansum(power)))
