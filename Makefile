@@ -3,6 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
+.NOTPARALLEL:
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint test-fast test-slow wheel docs clean
 
@@ -32,7 +33,7 @@ test-fast: .venv/installed-dev
 
 test-slow: .venv/installed-dev
 	@mkdir -p docs/logs
-	$(BIN)/pytest -v -m slow --timeout=3600 --durations=0 2>&1 | tee docs/logs/test-slow.log
+	$(BIN)/pytest -q -rA -m slow --timeout=3600 --durations=0 2>&1 | tee docs/logs/test-slow.log
 
 wheel: .venv/installed-dev
 	scripts/try_wheel.sh $(BIN)/python

@@ -36,9 +36,8 @@ def cifar10(split: str, count: int) -> tuple[Tensor, Tensor]:
     """The first `count` images of a split: pixels (N, 3, 32, 32) in [0, 1] and labels (N,)."""
     table = pq.read_table(SHARED / "data" / "cifar10" / f"{split}.parquet").slice(0, count)
     images = [np.asarray(Image.open(io.BytesIO(row["bytes"])).convert("RGB")) for row in table["image"].to_pylist()]
-    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255, torch.tensor(
-        table["label"].to_pylist()
-    )
+    pixels = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255
+    return pixels, torch.tensor(table["label"].to_pylist())
 
 
 def cifar_resnet8(weights: Path) -> nn.Module:
@@ -78,10 +77,10 @@ def train(model: nn.Module, x: Tensor, y: Tensor, epochs: int, batch: int, peak:
             optimizer.step()
             schedule.step()
             done += 1
-            if not math.isfinite(float(loss)):
+            if not math.isfinite(loss.item()):
                 raise SystemExit("the loss is not finite: lower --peak")
         spent = time.perf_counter() - began
-        print(f"epoch {epoch + 1}: adversarial loss {float(loss):.3f}, {spent:.0f} s, {done}/{steps} steps", flush=True)
+        print(f"epoch {epoch + 1}: adversarial loss {loss.item():.3f}, {spent:.0f} s, {done}/{steps} steps", flush=True)
     model.eval()
 
 
@@ -118,7 +117,8 @@ def main() -> None:
     before = accuracy_under_pgd(model, x, y)
     after = accuracy_under_pgd(cifar_resnet8(options.out), x, y)
     print(
-        f"clean and PGD-10 accuracy on 500 test images: {before[0]:.3f} {before[1]:.3f}; as stored: {after[0]:.3f} {after[1]:.3f}"
+        f"clean and PGD-10 accuracy on 500 test images: {before[0]:.3f} {before[1]:.3f}, "
+        f"as stored: {after[0]:.3f} {after[1]:.3f}"
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -46,9 +47,11 @@ class BandPartition:
             raise InputError(f"expected norm 'square' or 'radial', got {self.norm!r}")
         if self.dc not in ("in-band", "own"):
             raise InputError(f"expected dc 'in-band' or 'own', got {self.dc!r}")
-        rising = all(low < high for low, high in zip(edges, edges[1:], strict=False))
+        rising = all(low < high for low, high in pairwise(edges))
         if len(edges) < 2 or edges[0] != 0 or edges[-1] != 1 or not rising:
             raise InputError(f"expected band edges that rise from 0 to 1 (fractions of Nyquist), got {list(edges)}")
+        if self.linear and edges != _linear(len(edges) - 1):
+            raise InputError(f"expected edges i / M of a linear partition, got {list(edges)}: leave out linear=True")
 
     @classmethod
     def square(cls, n_bands: int, dc: DC = "in-band") -> BandPartition:
@@ -63,8 +66,7 @@ class BandPartition:
     @classmethod
     def octaves(cls, n_bands: int, norm: Norm = "square", dc: DC = "in-band") -> BandPartition:
         """`n_bands` bands that halve downwards from Nyquist: edges 0, 2^(1-M), ..., 1/4, 1/2, 1."""
-        _check_count(n_bands)
-        return cls((0.0, *(2.0 ** (i - n_bands) for i in range(1, n_bands + 1))), norm, dc, scheme="octaves")
+        return cls(_octave_edges(n_bands), norm, dc, scheme="octaves")
 
     @classmethod
     def from_edges(cls, edges: Sequence[float], norm: Norm = "square", dc: DC = "in-band") -> BandPartition:
@@ -103,7 +105,8 @@ class BandPartition:
             if isinstance(error, InputError):
                 raise
         raise InputError(
-            f"expected bands such as 8, square:8, radial:8, octaves:5 or edges:0,.1,.3,1 (fractions of Nyquist), got {bands!r}"
+            "expected bands such as 8, square:8, radial:8, octaves:5 or edges:0,.1,.3,1 (fractions of Nyquist), "
+            f"got {bands!r}"
         )
 
     @property
@@ -195,6 +198,11 @@ def _linear(n_bands: int) -> tuple[float, ...]:
     return tuple(i / n_bands for i in range(n_bands + 1))
 
 
+def _octave_edges(n_bands: int) -> tuple[float, ...]:
+    _check_count(n_bands)
+    return (0.0, *(2.0 ** (i - n_bands) for i in range(1, n_bands + 1)))
+
+
 def _ring_labels(partition: BandPartition, height: int, width: int) -> Tensor:
     """Ring of every bin of the half plane, DC not yet apart; some rings may be empty."""
     rings = len(partition.edges) - 1
@@ -221,16 +229,32 @@ def _labels(partition: BandPartition, height: int, width: int) -> Tensor:
 
 
 def _too_many_bands(partition: BandPartition, height: int, width: int, empty: list[int]) -> str:
-    message = f"bands {partition} leave band(s) {', '.join(map(str, empty))} empty on images of {height} x {width} pixels"
-    makers = {"square": BandPartition.square, "radial": BandPartition.radial, "octaves": BandPartition.octaves}
-    if partition.scheme not in makers:
+    rings, scheme = len(partition.edges) - 1, partition.scheme
+    some = ", ".join(map(str, empty[:8])) + (", ..." if len(empty) > 8 else "")
+    message = f"bands {partition} leave band(s) {some} empty on images of {height} x {width} pixels"
+    if scheme not in ("square", "radial", "octaves"):
         return f"{message}: give edges that are further apart"
-    for count in range(len(partition.edges) - 2, 0, -1):
-        smaller = makers[partition.scheme](count, dc=partition.dc)
-        used = len(torch.unique(_ring_labels(smaller, height, width).flatten()[int(partition.dc == "own") :]))
-        if used == count:
-            return f"{message}: the largest number of {partition.scheme} bands that works is {count}"
-    return f"{message}: no number of bands works at this size"
+    working = _working_counts(partition, height, width)
+    if not working:
+        return f"{message}: no number of bands works at this size"
+    message += f": the largest number of {scheme} bands that works is {working[0]}"
+    below = [count for count in working if count < rings]
+    return message if below[:1] == working[:1] or not below else f"{message}, the largest below {rings} is {below[0]}"
+
+
+def _working_counts(partition: BandPartition, height: int, width: int) -> list[int]:
+    """Numbers of bands of the partition's scheme that leave none empty, falling; not all below the largest work."""
+    r = torch.unique(radii(partition.norm, height, width))
+    r = r[1:] if partition.dc == "own" else r
+    # more bands than pixels a side leave nothing between the lowest two radii, 0 and 2 / side
+    most = max(height, width) if partition.linear else min(max(height, width), 64)
+    found = []
+    for count in range(most, 0, -1):
+        edges = _linear(count) if partition.linear else _octave_edges(count)
+        starts = torch.searchsorted(r, torch.tensor(edges[:-1], dtype=torch.float64))
+        if len(torch.unique(starts)) == count and int(starts[-1]) < len(r):
+            found.append(count)
+    return found
 
 
 def _equal_energy_edges(n_bands: int, images: Tensor, norm: Norm) -> tuple[float, ...]:
@@ -238,22 +262,24 @@ def _equal_energy_edges(n_bands: int, images: Tensor, norm: Norm) -> tuple[float
     power = torch.zeros(height, width // 2 + 1, dtype=torch.float64)
     for chunk in images.split(64):
         power += torch.fft.rfft2(chunk.to(torch.float64)).abs().square().sum((0, 1)).cpu()
-    power *= half_plane_weights(height, width)
-    r = radii(norm, height, width)
-    power = torch.where((r > 0) & (r < 1), power, 0.0) if norm == "radial" else torch.where(r > 0, power, 0.0)
-    values, where = torch.unique(r, return_inverse=True)
-    share = torch.bincount(where.flatten(), power.flatten(), len(values))
+    r, where = torch.unique(radii(norm, height, width), return_inverse=True)
+    share = torch.bincount(where.flatten(), (power * half_plane_weights(height, width)).flatten(), len(r))[1:]
     if float(share.sum()) <= 0:
         raise InputError("equal_energy: expected images with some contrast, got flat images")
-    below = torch.cumsum(share, 0) / share.sum()
-    edges = [0.0]
-    for i in range(1, n_bands):
-        nearest = int(torch.argmin((below - i / n_bands).abs())) + 1
-        edges.append(float(values[min(nearest, len(values) - 1)]))
-    distinct = sorted({edge for edge in edges if edge < 1})
-    if len(distinct) < n_bands:
+    # below[j]: share of the radii up to r[j + 1], the mean (r = 0) left out
+    below = (torch.cumsum(share, 0) / share.sum()).numpy()
+    edges = _nearest_edges(n_bands, below, r.numpy())
+    if edges is None:
+        works = next(count for count in range(n_bands - 1, 0, -1) if _nearest_edges(count, below, r.numpy()))
         raise InputError(
-            f"equal_energy: only {len(distinct)} distinct bands are left of {n_bands} at {height} x {width} pixels; "
-            f"ask for {len(distinct)} or fewer"
+            f"equal_energy: these images have too little energy, or too few radii, at {height} x {width} pixels for "
+            f"{n_bands} bands of equal energy: ask for {works}"
         )
-    return (*distinct, 1.0)
+    return edges
+
+
+def _nearest_edges(n_bands: int, below: np.ndarray, r: np.ndarray) -> tuple[float, ...] | None:
+    """Edges whose share below is nearest to i / n_bands; None when fewer than n_bands distinct bands are left."""
+    nearest = [int(np.argmin(np.abs(below - i / n_bands))) + 2 for i in range(1, n_bands)]
+    inner = sorted({float(r[j]) for j in nearest if j < len(r) and r[j] < 1})
+    return (0.0, *inner, 1.0) if len(inner) == n_bands - 1 else None

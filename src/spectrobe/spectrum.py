@@ -1,6 +1,6 @@
 """One FFT a batch: band images, coalition images, energy per band. Pixels in, pixels out; no model.
 
-All functions take float images of any height, width and number of channels, and work in float32 at least, outside autocast.
+All functions take float images of any height, width and number of channels, and work in float32 at least, autocast or not.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ def coalition_images(
         raise InputError(f"expected coalitions of shape (K, {bands.n_bands}), got {tuple(coalitions.shape)}")
     base = _absence_image(absence, x)
     parts = band_images(x - base, bands)
-    return base[:, None] + torch.einsum("km,nmchw->nkchw", coalitions.to(parts.dtype), parts)
+    with torch.autocast(x.device.type, enabled=False):
+        return base[:, None] + torch.einsum("km,nmchw->nkchw", coalitions.to(parts.dtype), parts)
 
 
 def band_energy(x: Tensor, bands: BandPartition | int) -> Tensor:
@@ -56,7 +57,7 @@ def band_energy(x: Tensor, bands: BandPartition | int) -> Tensor:
 
 
 def per_band(half_plane: Tensor, bands: BandPartition, width: int) -> Tensor:
-    """Sum a quantity on the half plane over each band's bins of the full plane: (N, H, W // 2 + 1) -> float64 (N, M)."""
+    """Sum a half-plane quantity over each band's bins of the full plane: (N, H, W // 2 + 1) -> float64 (N, M)."""
     height = half_plane.shape[-2]
     weighted = (half_plane.to(torch.float64) * half_plane_weights(height, width).to(half_plane.device)).flatten(1)
     labels = bands.labels(height, width).flatten().to(half_plane.device)
@@ -80,7 +81,7 @@ class BandMixer:
         self.parts = stack.reshape(len(x), bands.n_bands + 1, -1).contiguous()
 
     def mix_into(self, out: Tensor, image: int, weights: Tensor) -> None:
-        """Write the coalition images of one image into out (K, C*H*W, channels-last); weights (K, M + 1), last column 1."""
+        """Write one image's coalition images into out (K, C*H*W, channels-last); weights (K, M + 1), last column 1."""
         torch.mm(weights, self.parts[image], out=out)
 
     def as_images(self, flat: Tensor) -> Tensor:
@@ -91,8 +92,10 @@ class BandMixer:
 
 @lru_cache(maxsize=16)
 def _masks(bands: BandPartition, height: int, width: int, device: torch.device) -> Tensor:
-    labels = bands.labels(height, width).to(device)
-    return labels[None] == torch.arange(bands.n_bands, device=device)[:, None, None]
+    # outlives the call: made in inference mode, it would refuse gradients ever after
+    with torch.inference_mode(False):
+        labels = bands.labels(height, width).to(device)
+        return labels[None] == torch.arange(bands.n_bands, device=device)[:, None, None]
 
 
 def _as_images(x: Tensor) -> Tensor:

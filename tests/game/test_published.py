@@ -3,7 +3,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,18 @@ def photographs() -> tuple[Tensor, Tensor]:
     return torch.from_numpy(pixels).permute(0, 3, 1, 2) / 255, torch.tensor([row["label"] for row in rows])
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Threads that wait for each other on a busy machine cost more than they give on images this small."""
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(n_threads)
+
+
 class TestGolden:
+    @pytest.mark.timeout(600)  # seconds, for a busy machine: 256 coalitions of 40 images
+    @pytest.mark.usefixtures("one_thread")
     @pytest.mark.parametrize("bands", [4, 8])
     def test_equals_the_stored_values_of_the_authors_procedure(
         self, bands: int, cifar_resnet8: nn.Module, photographs: tuple[Tensor, Tensor]

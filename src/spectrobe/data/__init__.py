@@ -32,8 +32,8 @@ __all__ = [
 
 Opener = Callable[[str, DataOptions], ImageData]
 
-# Scheme -> where its opener is, loaded when used, so that plain tensors need neither Pillow nor pyarrow. An opener takes
-# what follows the colon and the caller's options. Other packages add theirs as entry points of the group below.
+# Scheme -> where its opener is, loaded when used, so that plain tensors need neither Pillow nor pyarrow. An opener is
+# given what follows the colon and the caller's options. Other packages add theirs as entry points of the group below.
 _SOURCES = {
     "demo": "spectrobe.data.demo:open_demo",
     "hf": "spectrobe.data.hf:open_hub",
@@ -80,6 +80,8 @@ def source_names() -> list[str]:
 
 
 def _open_string(data: str, options: DataOptions) -> ImageData:
+    if not data:
+        raise InputError(f"expected a data string, got an empty one: data is {_FORMS}")
     scheme, colon, argument = data.partition(":")
     opener = None if argument.startswith("//") else _opener(scheme)
     if opener is not None:

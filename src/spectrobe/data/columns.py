@@ -53,7 +53,7 @@ def choose_image_column(columns: Mapping[str, Column], options: DataOptions, sou
 
 
 def choose_label_column(columns: Mapping[str, Column], options: DataOptions, source: str) -> str | None:
-    """The column asked for, else the only ClassLabel column, else the only one with a usual name; None: there is none."""
+    """The column asked for, else the only ClassLabel column, else the only one with a usual name, else None."""
     if options.label_column is not None:
         _require(columns, options.label_column, source)
         if columns[options.label_column].kind not in ("number", "text"):

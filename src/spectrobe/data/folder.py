@@ -151,11 +151,11 @@ def _walk(folder: str, prefix: str, ancestors: tuple[str, ...]) -> Iterator[_Fil
     """Image files below `folder`; links are followed unless they lead back to a folder that this one lies in."""
     try:
         with os.scandir(folder) as entries:
-            visible = [entry for entry in entries if not _is_hidden(entry.name)]
+            visible = [(entry, entry.is_dir()) for entry in entries if not _is_hidden(entry.name)]
     except OSError as error:
         raise InputError(f"cannot list the folder {folder!r} ({error.strerror})") from error
-    for entry in visible:
-        if entry.is_dir():
+    for entry, is_folder in visible:
+        if is_folder:
             real = os.path.realpath(entry.path)
             if real not in ancestors:
                 yield from _walk(entry.path, f"{prefix}{entry.name}/", (*ancestors, real))

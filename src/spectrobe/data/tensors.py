@@ -52,7 +52,7 @@ class TensorData(ImageData):
 
 
 def as_given(pixels: Tensor, geometry: Geometry, what: str) -> Tensor:
-    """One image (C, H, W) as float32 in [0, 1], on the CPU; raises InputError when the model's known size is another."""
+    """One image (C, H, W) as float32 in [0, 1], on the CPU; raises InputError if the model's known size differs."""
     if geometry.size is not None and (tuple(pixels.shape[1:]) != geometry.size or len(pixels) != geometry.channels):
         raise InputError(
             f"expected images of shape {(geometry.channels, *geometry.size)}, which the model takes, got "

@@ -34,15 +34,16 @@ class TorchData(ImageData):
             raise InputError(f"the Dataset {self.name} is empty")
         self.ids = tuple(map(str, range(len(dataset))))
         self.class_names = options.class_names
-        probed = [self._item(index) for index in range(min(len(dataset), _PROBED))]
-        self._images_are_files = isinstance(probed[0][0], Image.Image)
-        self._probe = _digest([image for image, _ in probed])
-        if _digest([self._item(index)[0] for index in range(len(probed))]) != self._probe:
+        probed = self._probe()
+        images = [image for image, _ in probed.values()]
+        self._images_are_files = isinstance(images[0], Image.Image)
+        self._first_images = _digest(images)
+        if _digest([self._item(index)[0] for index in probed]) != self._first_images:
             raise InputError(
                 f"the Dataset {self.name} gives another image each time an item is fetched (random augmentation?): "
                 "give it with the evaluation transform"
             )
-        self.labels, self._how_labelled = self._read_labels([label for _, label in probed])
+        self.labels, self._how_labelled = self._read_labels({index: label for index, (_, label) in probed.items()})
         if self.labels is None:
             self.unlabelled_because = f"the items of the Dataset {self.name} hold no label"
 
@@ -57,7 +58,7 @@ class TorchData(ImageData):
 
     def identity(self) -> Mapping[str, Any]:
         """Class name, count, digest of ids and labels, and of the first images: ids that only count say nothing."""
-        return identity_of(self, how_labelled=self._how_labelled, first_images=self._probe)
+        return identity_of(self, how_labelled=self._how_labelled, first_images=self._first_images)
 
     def loader_settings(self, geometry: Geometry) -> Mapping[str, Any]:
         """How Pillow images were resized; tensors are given as they are."""
@@ -65,6 +66,21 @@ class TorchData(ImageData):
             return super().loader_settings(geometry)
         check_geometry(geometry)
         return {**decoder_settings(geometry), "codec": None, "note": "decoded by the Dataset"}
+
+    def _probe(self) -> dict[int, tuple[Image.Image | Tensor, object]]:
+        """The first few items that can be read, by number."""
+        found: dict[int, tuple[Image.Image | Tensor, object]] = {}
+        first_error: BadImageError | None = None
+        for index in range(len(self)):
+            try:
+                found[index] = self._item(index)
+            except BadImageError as error:
+                first_error = first_error or error
+            if len(found) == _PROBED:
+                break
+        if not found and first_error is not None:
+            raise first_error
+        return found
 
     def _item(self, index: int) -> tuple[Image.Image | Tensor, object]:
         """Image and label (None where there is none) of item `index`."""
@@ -96,16 +112,25 @@ class TorchData(ImageData):
             return item[0], item[1] if len(item) == 2 else None
         return item, None
 
-    def _read_labels(self, probed: Sequence[object]) -> tuple[np.ndarray | None, str | None]:
-        if all(label is None for label in probed):
+    def _read_labels(self, probed: Mapping[int, object]) -> tuple[np.ndarray | None, str | None]:
+        if all(label is None for label in probed.values()):
             self._options.refuse("a Dataset without labels", "class_map")
             return None, None
         values = _targets(self._dataset, len(self))
         # What the Dataset stores is believed only where items agree: a target_transform may stand in between.
-        if values is None or values[: len(probed)] != [_as_int(label, i) for i, label in enumerate(probed)]:
-            values = [_as_int(self._item(index)[1], index) for index in range(len(self))]
+        known = {index: _as_int(label, index) for index, label in probed.items()}
+        if values is None or any(values[index] != label for index, label in known.items()):
+            # An item that cannot be read has no label to tell: any that occurs will do, as its pixels never come.
+            stand_in = next(iter(known.values()))
+            values = [self._label_or(stand_in, index) for index in range(len(self))]
         mapped, how = map_numbers(values, self._options)
         return np.asarray(mapped, dtype=np.int64), how
+
+    def _label_or(self, stand_in: int, index: int) -> int:
+        try:
+            return _as_int(self._item(index)[1], index)
+        except BadImageError:
+            return stand_in
 
 
 def _key(item: Mapping[Any, object], wanted: str | None, usual: tuple[str, ...], option: str) -> str | None:

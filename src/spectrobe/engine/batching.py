@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,28 +13,32 @@ from spectrobe.errors import InputError, SpectrobeError
 
 CANDIDATES_CPU = (16, 32, 64, 128)
 CANDIDATES_DEVICE = (32, 64, 128, 256, 512, 1024)
-_BUDGET_SECONDS = 4.0
+_MOST_SECONDS, _SHARE_OF_RUN = 4.0, 0.01
 
 
-def best_batch_size(forward: Callable[[Tensor], Tensor], shape: torch.Size, device: torch.device, most: int) -> int:
-    """The batch size with the best throughput of a few tried, at most `most` (larger ones would never be filled).
+def best_batch_size(
+    forward: Callable[[Tensor], Tensor], shape: torch.Size, device: torch.device, forward_passes: int
+) -> int:
+    """The batch size with the best throughput of a few tried, for a run of so many forward passes.
 
-    Not the largest that fits: on CPUs small batches stay in the cache and are faster. Sizes that run out of memory are left out.
+    Not the largest that fits: on CPUs small batches stay in the cache and are faster. Sizes that run out of memory are left
+    out, and the search stops when it has taken its share of the run's time.
     """
-    candidates = [size for size in (CANDIDATES_CPU if device.type == "cpu" else CANDIDATES_DEVICE) if size <= most] or [most]
-    best, best_rate, spent = candidates[0], 0.0, 0.0
-    for size in candidates:
+    candidates = CANDIDATES_CPU if device.type == "cpu" else CANDIDATES_DEVICE
+    best, best_rate, spent, budget = 1, 0.0, 0.0, np.inf
+    for size in [size for size in candidates if size <= forward_passes] or [forward_passes]:
         images = torch.rand(size, *shape, device=device).contiguous(memory_format=torch.channels_last)
         try:
-            seconds = seconds_per_batch(forward, images, repeats=1 if spent else 2)
-        except (torch.OutOfMemoryError, RuntimeError) as error:
+            seconds = seconds_per_batch(forward, images, repeats=2 if spent == 0 else 1)
+        except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
             break
-        spent += seconds
+        spent += 2 * seconds
+        budget = min(_MOST_SECONDS, max(0.5, _SHARE_OF_RUN * forward_passes * seconds / size))
         if size / seconds > best_rate:
             best, best_rate = size, size / seconds
-        if spent > _BUDGET_SECONDS or size / seconds < 0.8 * best_rate:
+        if spent > budget / 2 or size / seconds < 0.8 * best_rate:
             break
     return best
 

@@ -19,6 +19,7 @@ from spectrobe.game.table import PER_CELL, PayoffTable, cells_from_logits
 from spectrobe.spectrum import BandMixer, band_energy
 
 _BLOCK_BYTES = 128 * 2**20
+_CELL_LOGITS = 2**19  # logits turned into cells at a time, of which a copy a temperature is made
 
 Forward = Callable[[Tensor], Tensor]
 
@@ -66,22 +67,21 @@ class Evaluator:
         labels = torch.full((n,), -1, dtype=torch.int64, device=self.device)
         if shard.label is not None:
             labels.copy_(torch.from_numpy(shard.label))
-        pieces: list[dict[str, Tensor]] = []
+        cells = _Cells(labels, k)
         for start, images in self._batches(shard, played):
             rows = np.arange(start, start + len(images))
             logits = self._logits(images, [shard.ids[i] for i in rows // k], played.ravel()[rows])
-            image = torch.from_numpy(rows // k).to(self.device)
             if shard.label is None:
                 # the reference is the model's own prediction on the full image, which comes first
-                first = torch.from_numpy(rows % k == 0).to(self.device)
-                labels[image[first]] = logits[first].argmax(1)
-            pieces.append(cells_from_logits(logits, labels[image]))
+                first = np.flatnonzero(rows % k == 0)
+                labels[rows[first] // k] = logits[first].argmax(1)
+            cells.add(logits)
             progress.advance(len(images))
-        cells = {name: torch.cat([piece[name] for piece in pieces]).view(n, k, *pieces[0][name].shape[1:]) for name in PER_CELL}
+        stored = {name: cell.view(n, k, *cell.shape[1:]) for name, cell in cells.done().items()}
         empty = self.empty_logits(shard.pixels.shape[1:])
         if empty is not None:
             last = cells_from_logits(empty.expand(n, -1), labels)
-            cells = {name: torch.cat([cells[name], last[name][:, None]], dim=1) for name in PER_CELL}
+            stored = {name: torch.cat([stored[name], last[name][:, None]], dim=1) for name in PER_CELL}
         return PayoffTable(
             position=np.asarray(shard.position, dtype=np.int64),
             ids=shard.ids,
@@ -89,7 +89,7 @@ class Evaluator:
             digest=tuple(content_digest(image) for image in shard.pixels),
             band_power=band_energy(shard.pixels - shard.pixels.mean((2, 3), keepdim=True), self.bands).numpy(),
             coalition=masks,
-            **{name: cell.cpu().numpy() for name, cell in cells.items()},
+            **{name: cell.cpu().numpy() for name, cell in stored.items()},
             n_bands=self.bands.n_bands,
             n_classes=self.n_classes,
         )
@@ -134,6 +134,34 @@ class Evaluator:
                 "check its weights and precision (precision='float32')"
             )
         return logits
+
+
+class _Cells:
+    """Logits of pairs (image, coalition) in row-major order, turned into cells in large pieces, which is faster."""
+
+    def __init__(self, labels: Tensor, pairs_per_image: int) -> None:
+        self.labels, self.pairs_per_image = labels, pairs_per_image
+        self.waiting: list[Tensor] = []
+        self.pieces: list[dict[str, Tensor]] = []
+        self.rows = self.rows_waiting = 0
+
+    def add(self, logits: Tensor) -> None:
+        """The logits of the next pairs."""
+        self.waiting.append(logits)
+        self.rows_waiting += len(logits)
+        if self.rows_waiting * logits.shape[1] >= _CELL_LOGITS:
+            self._flush()
+
+    def done(self) -> dict[str, Tensor]:
+        """All cells."""
+        self._flush()
+        return {name: torch.cat([piece[name] for piece in self.pieces]) for name in PER_CELL}
+
+    def _flush(self) -> None:
+        if self.waiting:
+            pairs = torch.arange(self.rows, self.rows + self.rows_waiting, device=self.labels.device)
+            self.pieces.append(cells_from_logits(torch.cat(self.waiting), self.labels[pairs // self.pairs_per_image]))
+            self.rows, self.rows_waiting, self.waiting = self.rows + self.rows_waiting, 0, []
 
 
 def check_flat(image_id: str, pixels: Tensor) -> None:

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from spectrobe.data.base import ImageData
 from spectrobe.data.loader import load_images
-from spectrobe.engine import store
 from spectrobe.engine.batching import halved, is_out_of_memory
 from spectrobe.engine.evaluate import Evaluator, Shard, check_flat
+from spectrobe.engine.phases import reach
 from spectrobe.engine.progress import Progress
 from spectrobe.errors import BadImageError, InputError
 from spectrobe.game.fit import Payoffs
@@ -112,7 +112,7 @@ def run_shards(
         if good:
             evaluator, table = _evaluate(evaluator, _shard(loader.data, good), progress)
         run.write_shard(index, table, skipped)
-        store.hook("shard done")
+        reach("shard done")
     return evaluator
 
 

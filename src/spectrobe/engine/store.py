@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import fsspec
 import numpy as np
 
+from spectrobe.engine.phases import reach
 from spectrobe.errors import RunFolderError
 from spectrobe.game.fit import Payoffs
 from spectrobe.game.table import PayoffTable
@@ -60,7 +61,7 @@ class RunFolder:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            hook("between write and rename")
+            reach("between write and rename")
             os.replace(aside, full)
         except OSError as error:
             if self.local and os.path.exists(aside):
@@ -75,18 +76,19 @@ class RunFolder:
         try:
             content = json.loads(self.read_bytes(name))
         except ValueError:
-            raise RunFolderError(f"{self.path}: {name} is damaged (not JSON): delete it, and the same call makes it anew") from None
-        version = content.get("schema_version")
-        if not isinstance(version, int) or version > SCHEMA_VERSION:
+            content = None
+        if not isinstance(content, dict) or not isinstance(content.get("schema_version"), int):
+            raise RunFolderError(f"{self.path}: {name} is damaged (no JSON of a run): delete it, and the same call makes it anew")
+        version = content["schema_version"]
+        if version > SCHEMA_VERSION:
             raise RunFolderError(
                 f"{self.path}: {name} has schema version {version}, this spectrobe reads up to {SCHEMA_VERSION}: update spectrobe"
             )
-        return dict(content)
+        return content
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
         """JSON with the schema version first; floats at full precision, NaN and infinity as null."""
-        text = json.dumps({"schema_version": SCHEMA_VERSION, **plain(content)}, indent=1, ensure_ascii=False, allow_nan=False)
-        self.write_bytes(name, (text + "\n").encode())
+        self.write_bytes(name, (pretty({"schema_version": SCHEMA_VERSION, **plain(content)}) + "\n").encode())
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -127,7 +129,7 @@ class RunFolder:
 
         sink = pa.BufferOutputStream()
         pq.write_table(_to_arrow(table, skipped), sink, compression="zstd")
-        hook("shard write")
+        reach("shard write")
         self.write_bytes(self.shard_name(index), sink.getvalue().to_pybytes())
 
     def read_shard(self, index: int) -> tuple[PayoffTable | None, dict[str, str]]:
@@ -165,14 +167,6 @@ class RunFolder:
         return f"{self.root.rstrip('/')}/{name}"
 
 
-def _no_hook(phase: str) -> None:
-    """Nothing."""
-
-
-hook: Callable[[str], None] = _no_hook
-"""Called with the phase a run is in; fault tests replace it to stop the process at a named point."""
-
-
 def plain(value: Any) -> Any:
     """Numpy and NaN to what JSON has: lists, numbers, null."""
     if isinstance(value, dict):
@@ -186,6 +180,17 @@ def plain(value: Any) -> Any:
     if isinstance(value, float) and not np.isfinite(value):
         return None
     return value
+
+
+def pretty(value: Any, indent: str = "") -> str:
+    """JSON with a line for each key of an object, and lists of plain values on one line."""
+    inner = indent + "  "
+    if isinstance(value, dict) and value:
+        rows = [f"{inner}{json.dumps(key, ensure_ascii=False)}: {pretty(item, inner)}" for key, item in value.items()]
+        return "{\n" + ",\n".join(rows) + f"\n{indent}}}"
+    if isinstance(value, list) and any(isinstance(item, (dict, list)) for item in value):
+        return "[\n" + ",\n".join(inner + pretty(item, inner) for item in value) + f"\n{indent}]"
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
 def _to_arrow(table: PayoffTable | None, skipped: dict[str, str]) -> pa.Table:

@@ -14,13 +14,14 @@ from torch import Tensor
 
 from spectrobe.bands import BandPartition
 from spectrobe.errors import InputError
-from spectrobe.figures.style import MUTED, PAGE_WIDTH, figure_of, styled
+from spectrobe.figures.style import MUTED, PAGE_WIDTH, figure_of, styled, width_inches
 from spectrobe.spectrum import band_images
 
 GAINS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 WINDOW = 64  # pixels; a larger piece shrunk to a panel's size would lose its high bands to the shrinking
 ENLARGE = 4
 PANELS_PER_ROW = 9
+NARROW = 0.62  # inches; in narrower panels a band's range takes two lines
 
 Window = tuple[int, int, int, int]  # top, left, height, width in pixels
 
@@ -39,12 +40,14 @@ def band_strip(
     Raises InputError on other images, a window that is not inside, or another number of axes.
     """
     bands = BandPartition.of(bands)
-    _check(image)
+    check_image(image)
     parts = band_images(image.detach().float()[None], bands)[0]
     window = _checked(window, image) if window is not None else most_detail(image, parts)
     with styled():
         if axes is None:
-            axes = _new_axes(bands.n_bands + 1, image, window)
+            axes, panel_width = _new_axes(bands.n_bands + 1, image, window)
+        else:
+            panel_width = min(map(width_inches, axes), default=0.0)
         if len(axes) != bands.n_bands + 1:
             raise InputError(f"expected {bands.n_bands + 1} axes (intact and one a band), got {len(axes)}")
         _show_intact(axes[0], image, window)
@@ -55,7 +58,10 @@ def band_strip(
             if band > 0:  # the mean is in band 0, or is band 0
                 gain = largest_gain(piece)
                 piece, note = 0.5 + gain * piece, f"contrast × {gain}"
-            _show(axes[band + 1], piece, "mean" if low == high else f"{low:.3g}–{high:.3g}", note)
+            name = "mean" if low == high else f"{low:.3g}–{high:.3g}"
+            if panel_width < NARROW:
+                name, note = name.replace("–", "–\n"), note.replace("contrast ", "")
+            _show(axes[band + 1], piece, name, note)
         return figure_of(axes[0])
 
 
@@ -74,7 +80,8 @@ def most_detail(image: Tensor, parts: Tensor) -> Window:
     return 4 * top, 4 * left, height, width
 
 
-def _check(image: Tensor) -> None:
+def check_image(image: Tensor) -> None:
+    """Raise InputError unless `image` is (C, H, W) in [0, 1] with C = 1 or 3."""
     if not isinstance(image, Tensor) or image.ndim != 3 or image.shape[0] not in (1, 3):
         got = tuple(image.shape) if isinstance(image, Tensor) else type(image).__name__
         raise InputError(f"expected one image (C, H, W) with C = 1 or 3, got {got}")
@@ -116,7 +123,7 @@ def _show(ax: Axes, pixels: NDArray[np.float64], name: str, note: str) -> None:
     ax.set_xlabel(note, size=6, color=MUTED, labelpad=2.5)
 
 
-def _new_axes(n_panels: int, image: Tensor, window: Window) -> list[Axes]:
+def _new_axes(n_panels: int, image: Tensor, window: Window) -> tuple[list[Axes], float]:
     rows = -(-n_panels // PANELS_PER_ROW)
     columns = -(-n_panels // rows)
     aspect = max(image.shape[-2] / image.shape[-1], window[2] / window[3])
@@ -125,13 +132,8 @@ def _new_axes(n_panels: int, image: Tensor, window: Window) -> list[Axes]:
     panels: list[Axes] = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
     for unused in panels[n_panels:]:
         unused.remove()
-    figure.supxlabel(f"{strip_note(image, window)}; frequencies in cycles/pixel", size=7)
-    return panels[:n_panels]
-
-
-def strip_note(image: Tensor, window: Window) -> str:
-    """What the panels show, for a caption."""
-    height, width = window[2:]
-    framed = (height, width) != tuple(image.shape[-2:])
-    piece = f"the framed {height} × {width} pixels" if framed else "the image"
-    return f"What each band holds of {piece}, shown around mid-grey where the band does not hold the mean"
+    framed = window[2:] != tuple(image.shape[-2:])
+    piece = f"the framed {window[2]} × {window[3]} pixels" if framed else "the image"
+    note = f"Each band of {piece} (its range in cycles/pixel), around mid-grey unless the band holds the mean"
+    figure.supxlabel(note, size=7)
+    return panels[:n_panels], PAGE_WIDTH / columns

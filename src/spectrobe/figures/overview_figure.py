@@ -11,8 +11,15 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from spectrobe.errors import InputError
-from spectrobe.figures.band_strip_figure import Window, band_strip
-from spectrobe.figures.profile_figure import draw_power, draw_profile, interval_entries, question, score_text
+from spectrobe.figures.band_strip_figure import Window, band_strip, check_image
+from spectrobe.figures.profile_figure import (
+    draw_power,
+    draw_profile,
+    headline_size,
+    interval_entries,
+    question,
+    score_text,
+)
 from spectrobe.figures.style import MUTED, PAGE_WIDTH, looks, styled
 
 if TYPE_CHECKING:
@@ -37,8 +44,9 @@ ABSENCES = {
     "noise": "noise with the data's spectrum",
     "donor": "those of another image",
 }
-LEFT, RIGHT, EDGE = 0.66, 0.1, 0.1  # inches: beside the columns of bands, and left of texts
-PHOTO = 1.12  # inches: longer side of the intact photograph
+LEFT, RIGHT, EDGE = 0.66, 0.15, 0.1  # inches: beside the columns of bands, and left of texts
+HEADLINE = 0.42  # inches: height of the question
+PHOTO = 1.3  # inches: longer side of the intact photograph
 
 
 def overview(
@@ -56,19 +64,33 @@ def overview(
     """
     rows = list(results) if isinstance(results, Sequence) else [results]
     _check(rows)
+    check_image(image)
     power = next((row for row in rows if row.power_db is not None), None)
-    answer_lines = textwrap.wrap(answer, 88)
-    slot = (PAGE_WIDTH - LEFT - RIGHT) / rows[0].bands.n_bands
+    answer_lines = textwrap.wrap(answer, 96)
+    aspect = image.shape[-2] / image.shape[-1]
+    photo_size = (PHOTO / max(aspect, 1), PHOTO * min(aspect, 1))  # width, height
+    header = HEADLINE + max(photo_size[1], 0.82 + 0.15 * len(answer_lines) + 0.06 * bool(answer_lines)) + 0.04
     with styled():
-        sheet = _Sheet(1.36 + 0.15 * len(answer_lines) + 1.87 * len(rows) + 0.6 * (power is not None) + slot + 0.72)
-        photo = sheet.header(rows, answer_lines)
+        sheet = _Sheet(header + 0.3 + 1.8 * len(rows) + 0.6 * (power is not None) + _slot(rows[0]) + 0.8)
+        photo = sheet.axes(PAGE_WIDTH - RIGHT - photo_size[0], HEADLINE, *photo_size)
+        sheet.header(rows, answer_lines)
+        sheet.y = header
         for k, row in enumerate(rows):
             sheet.heading(row)
-            draw_profile(sheet.panel(before=0.36 if k == 0 else 0.06, height=1.3), [row], above=k == 0)
+            panel = sheet.panel(before=0.36 if k == 0 else 0.06, height=1.3)
+            draw_profile(panel, [row], above=k == 0)
+            panel.yaxis.set_label_coords(-0.075, 0.5)
         if power is not None:
-            draw_power(sheet.panel(before=0.12, height=0.48), power)
-        sheet.strip(rows[0], image, photo, slot, window)
+            panel = sheet.panel(before=0.12, height=0.48)
+            draw_power(panel, power)
+            panel.yaxis.set_label_coords(-0.075, 0.5)
+        sheet.strip(rows[0], image, photo, window)
         return sheet.figure
+
+
+def _slot(row: DecomposeResult) -> float:
+    """Width of a band's column in inches."""
+    return (PAGE_WIDTH - LEFT - RIGHT) / row.bands.n_bands
 
 
 class _Sheet:
@@ -91,36 +113,33 @@ class _Sheet:
     def text(self, left: float, top: float, text: str, **style: Any) -> None:
         self.figure.text(left / PAGE_WIDTH, 1 - top / self.height, text, **{"va": "top", **style})
 
-    def header(self, rows: Sequence[DecomposeResult], answer_lines: Sequence[str]) -> Axes:
-        """Question, answer, how to read it; returns the axes for the photograph on the right."""
+    def header(self, rows: Sequence[DecomposeResult], answer_lines: Sequence[str]) -> None:
+        """Question, answer, how to read it."""
         first = rows[0]
-        self.text(EDGE, 0.1, question(rows), size=11.5, weight="bold")
-        self.text(EDGE, 0.37, "\n".join(answer_lines), size=7.5, linespacing=1.4)
-        top = 0.37 + 0.15 * len(answer_lines)
-        self.text(
-            EDGE,
-            top,
-            f"{first.n_images} images ({first.data_name}), {first.bands.n_bands} frequency bands from coarse to fine, "
-            "one a column\n"
-            "Shapley value: mean gain from adding the band, over all orders of adding bands\n"
+        self.text(EDGE, 0.1, question(rows), size=headline_size(rows, 11.5), weight="bold")
+        top = HEADLINE
+        if answer_lines:
+            self.text(EDGE, top, "\n".join(answer_lines), size=7.5, linespacing=1.4)
+            top += 0.15 * len(answer_lines) + 0.06
+        reading = [
+            f"{first.n_images} images ({first.data_name}); {first.bands.n_bands} frequency bands, from coarse to fine",
+            "Shapley value: mean gain from adding the band, over all orders of adding bands",
             f"absent bands are {ABSENCES.get(first.absence, first.absence)}; {first.design} design",
-            size=7.5,
-            color=MUTED,
-            linespacing=1.4,
-        )
-        color = looks([first.model_name])[first.model_name].color
+        ]
+        self.text(EDGE, top, "\n".join(reading), size=7.5, color=MUTED, linespacing=1.4)
+        top += 0.15 * len(reading) + 0.05
         self.figure.legend(
-            handles=interval_entries(first.confidence, color),
+            handles=interval_entries(first.confidence, looks([first.model_name])[first.model_name].color),
             loc="upper left",
-            bbox_to_anchor=(0.04 / PAGE_WIDTH, 1 - (top + 0.48) / self.height),
+            bbox_to_anchor=((EDGE + 0.02) / PAGE_WIDTH, 1 - top / self.height),
             borderaxespad=0,
+            borderpad=0,
             handlelength=1.6,
         )
-        self.y = top + 0.99
-        return self.axes(PAGE_WIDTH - RIGHT - PHOTO, 0.12, PHOTO, PHOTO)
 
     def heading(self, row: DecomposeResult) -> None:
         """What the next panel shows, and its totals."""
+        self.y += 0.08
         name, meaning = MEANINGS.get(row.value, (row.value, ""))
         total = row.information
         self.text(LEFT, self.y + 0.16, name, size=8.5, weight="bold", va="baseline")
@@ -135,23 +154,23 @@ class _Sheet:
         self.text(LEFT, self.y + 0.22, meaning, size=7, color=MUTED)
         self.y += 0.36
 
-    def strip(
-        self, row: DecomposeResult, image: Tensor, photo: Axes, slot: float, window: Window | None
-    ) -> None:
+    def strip(self, row: DecomposeResult, image: Tensor, photo: Axes, window: Window | None) -> None:
         """The band images under their columns, and what they are."""
-        top, gap = self.y + 0.25, 0.02
+        slot, gap = _slot(row), 0.02
+        top = self.y + 0.3
         panels = [
-            self.axes(LEFT + i * slot + gap, top + gap, slot - 2 * gap, slot - 2 * gap) for i in range(row.bands.n_bands)
+            self.axes(LEFT + i * slot + gap, top + gap, slot - 2 * gap, slot - 2 * gap)
+            for i in range(row.bands.n_bands)
         ]
         band_strip(image, row.bands, axes=[photo, *panels], window=window)
         photo.set_title("", loc="center")
-        photo.set_anchor("NE")
-        self.text(EDGE, top - 0.09, "cycles/\npixel", size=6.5, va="center")
+        piece = "the framed part of the photo" if photo.patches else "the photo"
+        self.text(EDGE, top + gap - 0.04, "cycles/pixel", size=6.5, va="baseline")
         self.text(
             EDGE,
             top + slot + 0.18,
-            "Bottom row: what each band holds of the framed part of the photo, around mid-grey where the band does not "
-            "hold the mean.\nScore: 1 = all in the lowest band, 0 = the same from every band, negative = more from "
+            f"Bottom row: what each band holds of {piece}, around mid-grey where the band does not hold the mean.\n"
+            "Score: 1 = all in the lowest band, 0 = the same from every band, negative = more from "
             "high bands.",
             size=6.5,
             color=MUTED,

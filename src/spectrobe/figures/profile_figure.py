@@ -10,11 +10,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from numpy.typing import NDArray
+from matplotlib.transforms import ScaledTranslation
 
 from spectrobe.bands import BandPartition
 from spectrobe.errors import InputError
-from spectrobe.figures.style import FAINT, INK, MUTED, PAGE_WIDTH, Look, figure_of, looks, restyle, styled
+from spectrobe.figures.style import FAINT, INK, MUTED, PAGE_WIDTH, Look, figure_of, looks, restyle, styled, width_inches
 
 if TYPE_CHECKING:
     from spectrobe.studies.decomposition import DecomposeResult
@@ -39,7 +39,8 @@ def profile(result_or_results: DecomposeResult | Sequence[DecomposeResult], ax: 
             draw_profile(ax, results)
             frequency_axis(ax, results[0].bands)
             ax.set_title(_short_title(results), size=8, pad=6)
-            ax.legend(handles=_entries(results), loc="upper left", bbox_to_anchor=(0, -0.2), borderaxespad=0)
+            below = ax.transAxes + ScaledTranslation(0, -0.42, figure_of(ax).dpi_scale_trans)  # ticks and label: .42 in
+            ax.legend(handles=_entries(results), loc="upper left", bbox_to_anchor=(0, 0), bbox_transform=below)
             return figure_of(ax)
         with_power = [result for result in results if result.power_db is not None][:1]
         figure, panels = _new_panels(len(with_power), n_entries=len(results) + 2)
@@ -47,9 +48,11 @@ def profile(result_or_results: DecomposeResult | Sequence[DecomposeResult], ax: 
         for result in with_power:
             draw_power(panels[1], result)
         frequency_axis(panels[-1], results[0].bands)
-        figure.suptitle(question(results), x=0.01, ha="left", weight="bold", size=10)
         panels[0].set_title(_settings(results), weight="normal", size=7.5, color=MUTED, pad=6)
-        figure.legend(handles=_entries(results), loc="outside lower left", ncols=2)
+        figure.legend(handles=_entries(results, columns=2), loc="outside lower left", ncols=2)
+        headline = figure.suptitle(question(results), ha="left", weight="bold", size=headline_size(results, 10))
+        figure.draw_without_rendering()  # settles the layout, so that the headline can start where the axes do
+        headline.set_x(panels[0].get_position().x0)
         return figure
 
 
@@ -69,12 +72,14 @@ def draw_profile(ax: Axes, results: Sequence[DecomposeResult], above: bool = Tru
         cycles_per_image_axis(ax, results)
 
 
-def draw_points(ax: Axes, x: NDArray[np.float64], result: DecomposeResult, look: Look) -> None:
+def draw_points(ax: Axes, x: np.ndarray, result: DecomposeResult, look: Look) -> None:
     """One result's Shapley values at x (M,), with pointwise (thick) and simultaneous (thin) intervals."""
     simultaneous, pointwise = np.asarray(result.simultaneous), np.asarray(result.interval)
     ax.vlines(x, simultaneous[:, 0], simultaneous[:, 1], color=look.color, linewidth=0.8)
     ax.vlines(x, pointwise[:, 0], pointwise[:, 1], color=look.color, linewidth=2.4)
-    ax.plot(x, result.shapley, look.marker, color=look.color, markersize=5, markeredgecolor="white", markeredgewidth=0.7)
+    ax.plot(
+        x, result.shapley, look.marker, color=look.color, markersize=5.5, markeredgecolor="white", markeredgewidth=0.7
+    )
 
 
 def draw_power(ax: Axes, result: DecomposeResult) -> None:
@@ -82,8 +87,12 @@ def draw_power(ax: Axes, result: DecomposeResult) -> None:
     n_bands = result.bands.n_bands
     band_slots(ax, n_bands)
     ax.plot(np.arange(n_bands), result.power_db, "o-", color=MUTED, linewidth=1, markersize=2.5)
-    ax.set_ylabel("image power\n(dB of total)", color=MUTED)
-    ax.margins(y=0.15)
+    ax.set_ylabel("dB", color=MUTED)
+    low, high = np.nanmin(result.power_db), np.nanmax(result.power_db)
+    span = max(high - low, 1.0)
+    ax.set_ylim(low - 0.15 * span, high + 0.6 * span)  # the upper part holds the label
+    label = "power of the images per band, mean left out (dB of the total)"
+    ax.annotate(label, (1, 1), (-4, -2), "axes fraction", "offset points", ha="right", va="top", size=7, color=MUTED)
 
 
 def band_slots(ax: Axes, n_bands: int) -> None:
@@ -102,7 +111,7 @@ def frequency_axis(ax: Axes, bands: BandPartition) -> None:
         ticks, labels = [0.0, *ticks], ["mean", *labels]
     ax.set_xticks(ticks, labels)
     ax.tick_params(axis="x", length=2.5, labelbottom=True)
-    ax.set_xlabel("spatial frequency, edges of the bands (cycles/pixel)")
+    ax.set_xlabel("spatial frequency (cycles/pixel)")
 
 
 def cycles_per_image_axis(ax: Axes, results: Sequence[DecomposeResult]) -> None:
@@ -121,7 +130,7 @@ def cycles_per_image_axis(ax: Axes, results: Sequence[DecomposeResult]) -> None:
 
 def _thinned(labels: list[str], ax: Axes, n_bands: int) -> list[str]:
     """Every label, or every second, fourth, ... where they would touch; counted from the highest edge."""
-    slot_inches = ax.get_position().width * figure_of(ax).get_figwidth() / n_bands
+    slot_inches = width_inches(ax) / n_bands
     keep = 1
     while keep * slot_inches < 0.06 * max(map(len, labels)):
         keep *= 2
@@ -130,7 +139,9 @@ def _thinned(labels: list[str], ax: Axes, n_bands: int) -> list[str]:
 
 def value_range(results: Sequence[DecomposeResult]) -> tuple[float, float]:
     """Lowest and highest number drawn, 0 included."""
-    numbers = np.concatenate([np.ravel([*r.shapley, *np.ravel(r.interval), *np.ravel(r.simultaneous)]) for r in results])
+    numbers = np.concatenate(
+        [np.ravel([*r.shapley, *np.ravel(r.interval), *np.ravel(r.simultaneous)]) for r in results]
+    )
     numbers = numbers[np.isfinite(numbers)]
     low, high = min(0.0, float(numbers.min(initial=0))), max(0.0, float(numbers.max(initial=0)))
     return (low, high) if high > low else (-1.0, 1.0)
@@ -157,6 +168,11 @@ def question(results: Sequence[DecomposeResult]) -> str:
     return f"Which spatial frequencies {f'does {names.pop()}' if len(names) == 1 else 'do these models'} rely on?"
 
 
+def headline_size(results: Sequence[DecomposeResult], size: float) -> float:
+    """`size` in points, or less where the question is too long for the page."""
+    return min(size, 720 / len(question(results)))
+
+
 def _settings(results: Sequence[DecomposeResult]) -> str:
     parts = [
         f"{_joined(result.n_images for result in results)} images of {_joined(result.data_name for result in results)}",
@@ -172,8 +188,8 @@ def _short_title(results: Sequence[DecomposeResult]) -> str:
     return "\n".join([*dict.fromkeys(result.model_name for result in results if len(results) == 1), results[0].value])
 
 
-def _entries(results: Sequence[DecomposeResult]) -> list[Line2D]:
-    """Legend entries: each model with its score, then the two kinds of bars."""
+def _entries(results: Sequence[DecomposeResult], columns: int = 1) -> list[Line2D]:
+    """Legend entries: each model with its score, then the two kinds of bars; with two columns these have the second."""
     look_of = looks(result.model_name for result in results)
     models = [
         Line2D(
@@ -187,7 +203,12 @@ def _entries(results: Sequence[DecomposeResult]) -> list[Line2D]:
         )
         for result in results
     ]
-    return [*models, *interval_entries(results[0].confidence)]
+    bars = interval_entries(results[0].confidence)
+    if columns == 2:
+        rows = max(len(models), len(bars))
+        for column in (models, bars):
+            column += [Line2D([], [], linestyle="", label=" ")] * (rows - len(column))
+    return [*models, *bars]
 
 
 def _new_panels(n_power: int, n_entries: int) -> tuple[Figure, list[Axes]]:
@@ -201,7 +222,7 @@ def _joined(items: Any) -> str:
     return " / ".join(dict.fromkeys(str(item) for item in items))
 
 
-def _edges(bands: BandPartition) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _edges(bands: BandPartition) -> tuple[np.ndarray, np.ndarray]:
     """Where the edges of the bands lie on the x axis, and what they are in r; the mean's own band has none."""
     first = 1 if bands.dc == "own" else 0
     return np.arange(first, bands.n_bands + 1) - 0.5, np.asarray(bands.edges)

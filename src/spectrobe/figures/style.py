@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
+from typing import Any
 
 import fsspec
 import matplotlib
@@ -29,18 +30,20 @@ MARKERS = ("o", "s", "D", "^", "v", "P")
 INK = "#222222"
 MUTED = "#666666"
 FAINT = "#DDDDDD"
+LABEL_SIZE, TICK_SIZE = 7.5, 7  # points
+THIN, TICK_LENGTH = 0.6, 2.5  # points
 
-_RC = {
+_RC: Any = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # ships with matplotlib: the same everywhere
-    "font.size": 7.5,
+    "font.size": LABEL_SIZE,
     "axes.titlesize": 9,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
-    "axes.labelsize": 7.5,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
-    "legend.fontsize": 7,
+    "axes.labelsize": LABEL_SIZE,
+    "xtick.labelsize": TICK_SIZE,
+    "ytick.labelsize": TICK_SIZE,
+    "legend.fontsize": TICK_SIZE,
     "legend.frameon": False,
     "text.color": INK,
     "axes.labelcolor": INK,
@@ -49,11 +52,11 @@ _RC = {
     "ytick.color": MUTED,
     "xtick.labelcolor": INK,
     "ytick.labelcolor": INK,
-    "axes.linewidth": 0.6,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
-    "xtick.major.size": 2.5,
-    "ytick.major.size": 2.5,
+    "axes.linewidth": THIN,
+    "xtick.major.width": THIN,
+    "ytick.major.width": THIN,
+    "xtick.major.size": TICK_LENGTH,
+    "ytick.major.size": TICK_LENGTH,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.axisbelow": True,
@@ -78,20 +81,12 @@ def styled() -> Iterator[None]:
 
 def restyle(ax: Axes) -> None:
     """Give axes that were made outside `styled` its sizes and colours; call it inside."""
-    rc = matplotlib.rcParams
-    for axis in ("x", "y"):
-        ax.tick_params(
-            axis=axis,  # type: ignore[arg-type]
-            labelsize=rc[f"{axis}tick.labelsize"],
-            color=MUTED,
-            labelcolor=INK,
-            width=rc[f"{axis}tick.major.width"],
-            length=rc[f"{axis}tick.major.size"],
-        )
-    for side, spine in ax.spines.items():
-        spine.set(visible=rc.get(f"axes.spines.{side}", True), edgecolor=MUTED, linewidth=rc["axes.linewidth"])
+    ax.tick_params(axis="both", labelsize=TICK_SIZE, color=MUTED, labelcolor=INK, width=THIN, length=TICK_LENGTH)
+    for spine in ax.spines.values():
+        spine.set(edgecolor=MUTED, linewidth=THIN)
+    ax.spines[["top", "right"]].set_visible(False)
     for label in (ax.xaxis.label, ax.yaxis.label):
-        label.set(size=rc["axes.labelsize"], color=INK)
+        label.set(size=LABEL_SIZE, color=INK)
 
 
 def figure_of(ax: Axes) -> Figure:
@@ -100,6 +95,11 @@ def figure_of(ax: Axes) -> Figure:
     if figure is None:
         raise InputError("expected axes that belong to a figure, got axes that were removed from theirs")
     return figure
+
+
+def width_inches(ax: Axes) -> float:
+    """Width of axes as placed now; a layout that runs later may still change it a little."""
+    return float(ax.get_position().width * figure_of(ax).get_figwidth())
 
 
 @dataclass(frozen=True)

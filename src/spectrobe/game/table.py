@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spectrobe.game.temperature import TEMPERATURES
+from spectrobe.game.temperature import TEMPERATURES, UNIT
 
 PER_CELL = ("log_q", "predicted", "margin", "confidence")
 
@@ -67,24 +67,17 @@ class PayoffTable:
 def cells_from_logits(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
     """What is stored of each coalition image: logits (B, C), labels int64 (B,) -> one tensor a cell field, (B, ...).
 
-    log-softmax in float32 at every inverse temperature of the grid, never softmax then log.
+    log-softmax in float32 at every inverse temperature of the grid, never softmax then log. Takes B x T x C floats.
     """
     z = logits.to(torch.float32)
     top, predicted = z.max(dim=1)
     own = z.gather(1, labels[:, None])[:, 0]
     others = z.scatter(1, labels[:, None], float("-inf")).max(dim=1).values
-    shifted = z - top[:, None]
-    shifted_own = own - top
-    log_q = torch.empty(len(z), len(TEMPERATURES), dtype=torch.float32, device=z.device)
-    scratch = torch.empty_like(shifted)
-    for k, tau in enumerate(TEMPERATURES.tolist()):
-        torch.mul(shifted, tau, out=scratch)
-        log_q[:, k] = shifted_own * tau - scratch.exp_().sum(1).log_()
-        if tau == 1.0:
-            confidence = scratch.sum(1).reciprocal()
+    tau = torch.tensor(TEMPERATURES, dtype=torch.float32, device=z.device)
+    total = torch.exp((z - top[:, None])[:, None] * tau[:, None]).sum(2)  # (B, T), at least 1
     return {
-        "log_q": log_q,
+        "log_q": (own - top)[:, None] * tau - total.log(),
         "predicted": predicted.to(torch.int32),
         "margin": own - others,
-        "confidence": confidence,
+        "confidence": total[:, UNIT].reciprocal(),
     }

@@ -54,9 +54,9 @@ def open_model(
 
     checkpoint: file with your own weights, safetensors or torch.    num_classes: the classes of that checkpoint's head;
         2 also makes two classes of a single logit.    pretrained: False for random weights (seed 0).
-    mean, std (for pixels in [0, 1]), size ("none": images as they are), crop (the kept part of the resized shorter side)
-        and interpolation override what the model's own configuration says. Modules, callables, onnx, export and
-        python default to no normalisation and the graph's input size, if it has a fixed one.
+    mean, std (for pixels in [0, 1]; 0 and 1 switch normalisation off), size ("none": images as they are), crop (the
+        part of the resized shorter side that is kept) and interpolation override what the model's own configuration
+        says. Modules, callables, onnx, export and python default to no normalisation and to the graph's input size.
     class_names: one a class, or a file with one a line; prompts: templates with {} for zero-shot models.
     allow_pickle: open files that can run code.    device: where a model opened from a string is put (default: the CPU);
         a module of yours stays where it is. `Model.prepared` lends a model on any device.
@@ -78,9 +78,17 @@ def open_model(
     }
     if isinstance(model, str):
         return open_string(model, given)
-    _refuse(given, ("checkpoint", "pretrained", "prompts"), "a model string: load weights before you pass a model of your own")
+    _refuse(
+        given,
+        ("checkpoint", "pretrained", "prompts"),
+        "a model string: load weights before you pass a model of your own",
+    )
     if isinstance(model, Model):
-        _refuse(given, tuple(key for key in given if key not in ("allow_pickle", "device")), "a model that is not a Model yet")
+        _refuse(
+            given,
+            tuple(key for key in given if key not in ("allow_pickle", "device")),
+            "a model that is not a Model yet",
+        )
         return model
     from spectrobe.models.python_models import wrap
 

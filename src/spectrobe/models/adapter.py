@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,9 +18,9 @@ from spectrobe.models.output import to_logits
 
 
 class Adapter(Model):
-    """Normalises, calls `_outputs`, reads what came; a new adapter writes `_outputs` and `_weights`, and sets `libraries`."""
+    """Normalises, calls `_outputs` and reads what came; a new adapter writes `_outputs` and `_weights`."""
 
-    libraries: ClassVar[tuple[str, ...]] = ("torch",)
+    libraries: tuple[str, ...] = ("torch",)  # whose versions `identity` records
 
     def __init__(
         self,
@@ -61,7 +61,9 @@ class Adapter(Model):
             "n_classes": self.n_classes,
             "mean": None if self.mean is None else list(self.mean),
             "std": None if self.std is None else list(self.std),
-            "geometry": {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self.geometry).items()},
+            "geometry": {
+                key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self.geometry).items()
+            },
             "notes": list(self.notes),
             "versions": versions(*self.libraries),
         }
@@ -87,7 +89,7 @@ class Adapter(Model):
 
 
 def agreed_classes(name: str, asked: int | None, has: int | None) -> int | None:
-    """The class count, when what the caller asked for and what the model has agree; else InputError with both numbers."""
+    """The class count where what was asked for and what the model has agree; else InputError with both numbers."""
     if asked is not None and has is not None and asked != has:
         raise InputError(f"{name}: expected num_classes={asked} as asked, got a model of {has} classes")
     return has if asked is None else asked

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,7 +23,6 @@ class CallableModel(Adapter):
 
     differentiable = False
     precisions: tuple[Precision, ...] = ("float32",)
-    libraries: ClassVar[tuple[str, ...]] = ("torch",)
 
     def __init__(
         self,
@@ -35,7 +34,9 @@ class CallableModel(Adapter):
     ) -> None:
         self.function = function
         self.qualname = _qualname(function)
-        super().__init__(name or self.qualname.rpartition(".")[2], preprocessing or Preprocessing(), n_classes, class_names)
+        super().__init__(
+            name or self.qualname.rpartition(".")[2], preprocessing or Preprocessing(), n_classes, class_names
+        )
 
     @contextmanager
     def prepared(self, device: torch.device, precision: Precision = "float32") -> Iterator[Callable[[Tensor], Tensor]]:

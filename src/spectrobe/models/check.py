@@ -17,11 +17,11 @@ from spectrobe.models.output import check_finite
 def check_model(model: Model, sample_pixels: Tensor, labels: Tensor | None = None) -> list[str]:
     """Warnings about a model on intact images (N, C, H, W) in [0, 1], with labels (N,) where there are any.
 
-    Three forward passes on `model.device`. Fatal, hence raised: pixels outside [0, 1] or of another size than the
-    model's (InputError), labels that the model has no class for (InputError), outputs that are not finite logits (N, K),
-    an image's logits that depend on the rest of its batch (ModelOutputError). Warned of: probabilities instead of
-    logits, sigmoid outputs, unrepeatable passes, outputs that ignore the input, a normalisation that a timm module
-    names and nobody applies, accuracy near chance. Log-probabilities are as good as logits: softmax gives them back.
+    Three forward passes on `model.device`. Raised: pixels outside [0, 1] or of another size than the model's, labels
+    that the model has no class for (InputError); outputs that are not finite logits (N, K), logits of an image that
+    depend on the rest of its batch (ModelOutputError). Warned of: probabilities instead of logits, sigmoid outputs,
+    unrepeatable passes, outputs that ignore the input, a normalisation that a timm module names and nobody applies,
+    accuracy near chance. Log-probabilities are as good as logits: softmax gives them back.
     """
     _check_pixels(model, sample_pixels)
     pixels = sample_pixels.to(model.device)
@@ -43,7 +43,9 @@ def check_model(model: Model, sample_pixels: Tensor, labels: Tensor | None = Non
 
 def _check_pixels(model: Model, pixels: Tensor) -> None:
     if pixels.ndim != 4 or not pixels.is_floating_point() or len(pixels) == 0:
-        raise InputError(f"expected floating images (N, C, H, W) in [0, 1], got {pixels.dtype} of shape {tuple(pixels.shape)}")
+        raise InputError(
+            f"expected floating images (N, C, H, W) in [0, 1], got {pixels.dtype} of shape {tuple(pixels.shape)}"
+        )
     low, high = float(pixels.min()), float(pixels.max())
     if not (low >= -1e-6 and high <= 1 + 1e-6):
         raise InputError(
@@ -51,10 +53,12 @@ def _check_pixels(model: Model, pixels: Tensor) -> None:
         )
     size = tuple(pixels.shape[-2:])
     if model.geometry.size not in (None, size):
-        raise InputError(f"{model.name}: expected images of {model.geometry.size}, got {size}: resize them, or give size={size[0]}x{size[1]}")
-    channels = {pixels.shape[1], model.geometry.channels}
-    if model.mean is not None and len(model.mean) != pixels.shape[1] and len(channels) > 1:
-        raise InputError(f"{model.name}: expected images of {model.geometry.channels} channel(s), got {pixels.shape[1]}")
+        raise InputError(
+            f"{model.name}: expected images of {model.geometry.size}, got {size}: resize them, "
+            f"or give size={size[0]}x{size[1]}"
+        )
+    if model.mean is not None and len(model.mean) != pixels.shape[1]:
+        raise InputError(f"{model.name}: expected images of {len(model.mean)} channel(s), got {pixels.shape[1]}")
 
 
 def _passed(model: Model, forward: Callable[[Tensor], Tensor], pixels: Tensor) -> Tensor:
@@ -63,7 +67,9 @@ def _passed(model: Model, forward: Callable[[Tensor], Tensor], pixels: Tensor) -
     except (SpectrobeError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # someone else's code: whatever it raises
-        raise InputError(f"{model.name} failed on images of shape {tuple(pixels.shape)}: {first_line(error)}") from error
+        raise InputError(
+            f"{model.name} failed on images of shape {tuple(pixels.shape)}: {first_line(error)}"
+        ) from error
 
 
 def _shift(a: Tensor, b: Tensor) -> float:
@@ -81,7 +87,7 @@ def _repeatable(model: Model, logits: Tensor, again: Tensor, reordered: Tensor) 
     if mixing > 1e-3:
         raise ModelOutputError(
             f"{model.name}: an image's logits change by {mixing:.2g} with the other images of its batch: "
-            f"batch statistics of the training mode; put it in eval mode (module.eval()) before it is wrapped or exported"
+            f"batch statistics of the training mode; call module.eval() before it is wrapped or exported"
         )
     return []
 
@@ -91,8 +97,8 @@ def _looks_like_logits(model: Model, logits: Tensor) -> list[str]:
         return []
     if float((logits.sum(1) - 1).abs().max()) < 1e-3:
         return [
-            f"{model.name} returns probabilities, not logits (rows sum to 1): every value that uses its confidence will be "
-            f"wrong; return the values before the softmax, or their logarithm"
+            f"{model.name} returns probabilities, not logits (rows sum to 1): every value that uses its confidence "
+            f"will be wrong; return the values before the softmax, or their logarithm"
         ]
     return [
         f"{model.name} returns values in [0, 1] that do not sum to 1: sigmoid outputs of a multi-label head? "
@@ -109,8 +115,8 @@ def _unused_normalisation(model: Model) -> list[str]:
     if not any(mean) and set(std) == {1.0}:
         return []
     return [
-        f"{model.name}: its timm configuration names mean {mean} and std {std}, which nobody applies here: give mean and std, "
-        f"or mean=0 and std=1 with a model that normalises itself"
+        f"{model.name}: its timm configuration names mean {mean} and std {std}, which nobody applies here: "
+        f"give mean and std, or pass a callable if it normalises by itself"
     ]
 
 
@@ -122,14 +128,14 @@ def _accuracy(model: Model, logits: Tensor, labels: Tensor) -> list[str]:
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= classes:
         raise InputError(
-            f"{model.name}: expected labels from 0 to {classes - 1}, the model's {classes} classes, got {low} to {high}: "
-            f"give a class map, or the model that was trained on these classes"
+            f"{model.name}: expected labels from 0 to {classes - 1}, the model's {classes} classes, got {low} to {high}"
+            f": give a class map, or the model that was trained on these classes"
         )
     right = int((logits.argmax(1) == labels).sum())
     chance = 1 / classes
     if right / n > chance + 0.1 * (1 - chance):
         return []
     return [
-        f"{model.name} gets {right} of {n} intact images right, near chance ({chance:.1%}): normalisation or label order? "
-        f"(mean, std, size and --class-map are the usual suspects)"
+        f"{model.name} gets {right} of {n} intact images right, near chance ({chance:.1%}): normalisation or label "
+        f"order? (mean, std, size and --class-map are the usual suspects)"
     ]

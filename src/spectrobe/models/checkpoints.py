@@ -1,4 +1,4 @@
-"""The user's own weights: safetensors or torch files, common wrappers opened, and a short account of what does not fit."""
+"""The user's own weights: safetensors or torch files, wrappers opened, and a short account of what does not fit."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spectrobe.errors import InputError, MissingExtraError
+from spectrobe.errors import InputError
 from spectrobe.models.messages import first_line
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "model_ema", "state_dict_ema")
@@ -46,15 +46,15 @@ def _read(path: Path, allow_pickle: bool) -> Any:
     except (OSError, RuntimeError, ValueError, EOFError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"expected a safetensors or torch checkpoint, cannot read {path}: {first_line(error)}") from error
+        raise InputError(
+            f"expected a safetensors or torch checkpoint, cannot read {path}: {first_line(error)}"
+        ) from error
 
 
 def _read_safetensors(path: Path) -> Any:
-    try:
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-    except ImportError:
-        raise MissingExtraError("safetensors", "safetensors", "a .safetensors checkpoint") from None
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
     try:
         return load_file(path)
     except SafetensorError as error:
@@ -104,7 +104,9 @@ def _stripped(state: dict[str, Tensor], expected: Mapping[str, Any]) -> tuple[di
         matching = sum(key in expected for key in state)
         for prefix in _PREFIXES:
             bare = {_without(key, prefix): tensor for key, tensor in state.items()}
-            if len(bare) == len(state) and (sum(key in expected for key in bare) > matching or _all_have(state, prefix, expected)):
+            if len(bare) == len(state) and (
+                sum(key in expected for key in bare) > matching or _all_have(state, prefix, expected)
+            ):
                 state = bare
                 stripped.append(prefix)
                 break
@@ -125,7 +127,9 @@ def _check_fit(
     state: Mapping[str, Tensor], expected: Mapping[str, Any], path: Path, name: str, num_classes: int | None
 ) -> None:
     wanted = {key: tuple(value.shape) for key, value in expected.items() if isinstance(value, Tensor)}
-    counters = {key for key in wanted if key.endswith("num_batches_tracked")}  # older files lack them, and eval needs none
+    counters = {
+        key for key in wanted if key.endswith("num_batches_tracked")
+    }  # older files lack them, and eval needs none
     missing = [key for key in wanted if key not in state and key not in counters]
     extra = [key for key in state if key not in wanted]
     other = [key for key in wanted if key in state and tuple(state[key].shape) != wanted[key]]
@@ -135,13 +139,17 @@ def _check_fit(
     if head and not missing and not extra:
         has, needs = head
         asked = f"num_classes={num_classes}" if num_classes else "no num_classes given"
-        raise InputError(f"{name}: expected a checkpoint of {needs} classes ({asked}), {path.name} has {has}: give num_classes={has}")
+        raise InputError(
+            f"{name}: expected a checkpoint of {needs} classes ({asked}), {path.name} has {has}: give num_classes={has}"
+        )
     shapes = [f"{key} {tuple(state[key].shape)} for {wanted[key]}" for key in other]
     parts = [_some("missing", missing), _some("extra", extra), _some("mis-shaped", shapes)]
     raise InputError(f"{name}: {path.name} does not fit the model: {'; '.join(part for part in parts if part)}")
 
 
-def _head(state: Mapping[str, Tensor], wanted: Mapping[str, tuple[int, ...]], other: Sequence[str]) -> tuple[int, int] | None:
+def _head(
+    state: Mapping[str, Tensor], wanted: Mapping[str, tuple[int, ...]], other: Sequence[str]
+) -> tuple[int, int] | None:
     """(classes in the file, classes in the model) when the classifier's weight and bias are all that differs."""
     shapes = [(tuple(state[key].shape), wanted[key]) for key in other]
     if not all(has and needs and has[1:] == needs[1:] for has, needs in shapes):

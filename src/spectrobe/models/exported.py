@@ -91,7 +91,11 @@ def _load(path: Path, allow_pickle: bool) -> torch.export.ExportedProgram:
     try:
         return torch.export.load(path)
     except Exception as error:  # zip, json, schema and pickle errors alike
-        hint = "" if allow_pickle else "; where it needs full unpickling and you trust it: allow_pickle=True or --allow-pickle"
+        hint = (
+            ""
+            if allow_pickle
+            else "; where it needs full unpickling and you trust it: allow_pickle=True or --allow-pickle"
+        )
         raise InputError(f"export:{path} could not be opened by torch.export: {first_line(error)}{hint}") from error
     finally:
         if not allow_pickle:
@@ -102,7 +106,9 @@ def _load(path: Path, allow_pickle: bool) -> torch.export.ExportedProgram:
 def _graph_input(name: str, program: torch.export.ExportedProgram) -> GraphInput:
     inputs = program.graph_signature.user_inputs
     if len(inputs) != 1:
-        raise InputError(f"{name}: expected a program of one input, the images, got {len(inputs)}: {', '.join(map(str, inputs))}")
+        raise InputError(
+            f"{name}: expected a program of one input, the images, got {len(inputs)}: {', '.join(map(str, inputs))}"
+        )
     example = next(node.meta["val"] for node in program.graph.nodes if node.name == inputs[0])
     if not isinstance(example, Tensor):
         raise InputError(f"{name}: expected a program that takes a tensor of images, got {type(example).__name__}")
@@ -114,7 +120,9 @@ def _refuse_training(name: str, program: torch.export.ExportedProgram) -> None:
         operation = getattr(node.target, "_opname", "")
         place = _TRAINING_ARGUMENT.get(operation)
         if place is not None and len(node.args) > place and node.args[place] is True:
-            raise InputError(f"{name} was exported in training mode ({operation}): call model.eval() before torch.export.export")
+            raise InputError(
+                f"{name} was exported in training mode ({operation}): call model.eval() before torch.export.export"
+            )
 
 
 SCHEME = Scheme(_open, example="export:model.pt2")

@@ -1,4 +1,4 @@
-"""What a frozen graph (ONNX, torch.export) takes: layout, dtype, fixed batch and size, and how pixels are brought to it."""
+"""What a frozen graph (ONNX, torch.export) takes: layout, dtype, batch and size, and how pixels are brought to it."""
 
 from __future__ import annotations
 
@@ -27,27 +27,35 @@ class GraphInput:
 
     @staticmethod
     def read(name: str, shape: Sequence[int | None], dtype: torch.dtype) -> GraphInput:
-        """From the input's shape (None: open). NHWC is recognised by 1 or 3 in the last place alone; raises InputError."""
+        """From the input's shape (None: open); NHWC has 1 or 3 last and not second. Raises InputError."""
         described = "(" + ", ".join("?" if side is None else str(side) for side in shape) + ")"
         if len(shape) != 4:
-            raise InputError(f"{name}: expected a graph that takes images (N, C, H, W), got an input of shape {described}")
+            raise InputError(
+                f"{name}: expected a graph that takes images (N, C, H, W), got an input of shape {described}"
+            )
         if dtype not in _DTYPES:
             raise InputError(f"{name}: expected a graph that takes floats or uint8, got an input of {dtype}")
         channels_first = shape[1] in (1, 3) or shape[3] not in (1, 3)
         batch, *rest = shape
         channels, height, width = rest if channels_first else (rest[2], *rest[:2])
         if channels not in (1, 3, None):
-            raise InputError(f"{name}: expected a graph that takes images of 1 or 3 channels, got an input of shape {described}")
+            raise InputError(
+                f"{name}: expected a graph that takes images of 1 or 3 channels, got an input of shape {described}"
+            )
         size = None if height is None or width is None else (height, width)
         return GraphInput(channels or 3, size, batch, channels_first, dtype)
 
     def preprocessing(self, name: str, options: ModelOptions) -> Preprocessing:
         """No normalisation and the graph's input size, unless the options say otherwise; raises InputError."""
-        default = Geometry(channels=self.channels) if self.size is None else crop_geometry(self.size, channels=self.channels)
+        default = (
+            Geometry(channels=self.channels) if self.size is None else crop_geometry(self.size, channels=self.channels)
+        )
         preprocessing = Preprocessing(default).overridden(options)
         size = preprocessing.geometry.size
         if self.size is not None and size != self.size:
-            raise InputError(f"{name}: expected size {self.size[0]}x{self.size[1]}, fixed in the graph, got {options.size}")
+            raise InputError(
+                f"{name}: expected size {self.size[0]}x{self.size[1]}, fixed in the graph, got {options.size}"
+            )
         if self.dtype == torch.uint8 and preprocessing.mean is not None:
             raise InputError(f"{name}: expected no mean and std: the graph takes uint8 pixels and normalises itself")
         return preprocessing
@@ -77,7 +85,7 @@ class GraphInput:
         if self.batch is None or len(x) == self.batch:
             return run(x)
         rows = []
-        for part in x.split(self.batch):
+        for part in torch.split(x, self.batch):
             filled = torch.cat([part, part[-1:].expand(self.batch - len(part), *part.shape[1:])])
             rows.append(run(filled)[: len(part)])
         return torch.cat(rows)

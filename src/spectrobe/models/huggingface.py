@@ -49,7 +49,9 @@ def hub_or_folder(target: str) -> str:
     if folder.is_dir():
         return str(folder)
     if target.startswith((".", "/", "~")) or target.count("/") > 1:
-        raise InputError(f"expected a folder with config.json, or a name on the hub such as google/vit-base-patch16-224, got {target}")
+        raise InputError(
+            f"expected a folder with config.json, or a hub name such as google/vit-base-patch16-224, got {target}"
+        )
     return target
 
 
@@ -99,7 +101,9 @@ def _create(name: str, source: str, config: Any, options: ModelOptions) -> tuple
         missing = sorted(report["missing_keys"])
         if missing:  # transformers would fill them with random numbers
             shown = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
-            raise InputError(f"{name} has no trained classifier: {len(missing)} missing ({shown}): give ?checkpoint=FILE&num_classes=K")
+            raise InputError(
+                f"{name} has no trained classifier, its {shown} are missing: give ?checkpoint=FILE&num_classes=K"
+            )
         return module, ()
     if options.num_classes is not None:
         config.num_labels = options.num_classes

@@ -23,7 +23,7 @@ _PILLOW = dict(enumerate(("nearest", "lanczos", "bilinear", "bicubic", "box", "h
 
 
 def processor_preprocessing(name: str, processor: Any) -> Preprocessing:
-    """Geometry, mean and std of a processor; raises InputError where it does what they cannot say (padding, patches)."""
+    """Geometry, mean and std of a processor; raises InputError for what they cannot say (padding, patches)."""
     mean, std = _normalisation(name, processor)
     ramp = np.zeros((_HEIGHT, _WIDTH, 3), np.uint8)
     ramp[..., 0] = np.round(np.linspace(0, 255, _WIDTH))[None, :]
@@ -44,7 +44,9 @@ def _normalisation(name: str, processor: Any) -> tuple[tuple[float, ...], tuple[
     mean = -black * std
     order = np.round((red - black) * std, 3)
     if order.tolist() != [1, 0, 0]:
-        raise InputError(f"{name}: expected a processor that keeps the channels red, green, blue, this one reorders or mixes them")
+        raise InputError(
+            f"{name}: expected a processor that keeps the channels red, green, blue, this one reorders or mixes them"
+        )
     # The configuration's own digits, where they are what was measured.
     for measured, field in ((mean, "image_mean"), (std, "image_std")):
         written = np.atleast_1d(np.array(getattr(processor, field, None) or np.nan, dtype=np.float64))
@@ -57,7 +59,9 @@ def _flat(name: str, processor: Any, colour: tuple[int, int, int]) -> NDArray[np
     shown = _shown(name, processor, np.full((_HEIGHT, _WIDTH, 3), colour, np.uint8))
     values = shown[:, 0, 0]
     if np.abs(shown - values[:, None, None]).max() > 1e-3:
-        raise InputError(f"{name}: expected a processor that resizes, crops and normalises; this one pads or adds a border")
+        raise InputError(
+            f"{name}: expected a processor that resizes, crops and normalises; this one pads or adds a border"
+        )
     return values
 
 
@@ -69,7 +73,9 @@ def _shown(name: str, processor: Any, image: NDArray[np.uint8]) -> NDArray[np.fl
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{name}: its image processor failed on a plain RGB image: {first_line(error)}") from error
     if shown.ndim != 4 or shown.shape[:2] != (1, 3):
-        raise InputError(f"{name}: expected a processor that gives images (1, 3, H, W), this one gives {tuple(shown.shape)}")
+        raise InputError(
+            f"{name}: expected a processor that gives images (1, 3, H, W), this one gives {tuple(shown.shape)}"
+        )
     return np.asarray(shown[0], dtype=np.float64)
 
 

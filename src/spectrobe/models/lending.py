@@ -11,32 +11,29 @@ from torch import Tensor, nn
 
 @contextmanager
 def lent(module: nn.Module, device: torch.device | None = None, channels_last: bool = False) -> Iterator[None]:
-    """Lend `module` in eval mode, its weights frozen, on `device` (None: where it is), in channels_last if asked.
+    """Lend `module` in eval mode, on `device` (None: where it is), in channels_last if asked.
 
-    On leaving, also by an exception, every submodule's training flag, every parameter (the very tensor: values,
-    device, strides, requires_grad, grad) and every buffer are what they were. Buffers are lent as copies, so that
-    what a forward pass writes into them is forgotten. Flags are set one by one rather than by `eval()`, whose
+    While lent, its parameters are frozen stand-ins and its buffers copies, so that what a forward pass writes into
+    buffers is forgotten and no gradient is kept. On leaving, also by an exception, the caller's own tensors are put
+    back, untouched, and every submodule's training flag. Flags are set one by one rather than by `eval()`, whose
     overrides may change weights and which exported modules do not have.
     """
     with ExitStack() as undo:
+        stand_ins: dict[int, Tensor] = {}  # by the original's id: tied tensors stay tied
         for part in module.modules():
             undo.callback(setattr, part, "training", part.training)
             part.training = False
-        for parameter in module.parameters():
-            undo.callback(parameter.requires_grad_, parameter.requires_grad)
-            parameter.requires_grad_(False)
-            original = parameter.data
-            converted = _converted(original, device, channels_last)
-            if converted is not original:
-                undo.callback(setattr, parameter, "data", original)
-                parameter.data = converted
-        copies: dict[int, Tensor] = {}  # tied buffers stay tied
-        for part in module.modules():
+            for name, parameter in list(part.named_parameters(recurse=False, remove_duplicate=False)):
+                undo.callback(setattr, part, name, parameter)
+                if id(parameter) not in stand_ins:
+                    converted = _converted(parameter.detach(), device, channels_last)
+                    stand_ins[id(parameter)] = nn.Parameter(converted, requires_grad=False)
+                setattr(part, name, stand_ins[id(parameter)])
             for name, buffer in list(part.named_buffers(recurse=False, remove_duplicate=False)):
                 undo.callback(setattr, part, name, buffer)
-                if id(buffer) not in copies:
-                    copies[id(buffer)] = _converted(buffer.detach().clone(), device, channels_last)
-                setattr(part, name, copies[id(buffer)])
+                if id(buffer) not in stand_ins:
+                    stand_ins[id(buffer)] = _converted(buffer.detach().clone(), device, channels_last)
+                setattr(part, name, stand_ins[id(buffer)])
         yield
 
 

@@ -17,7 +17,7 @@ from spectrobe.models.options import Preprocessing
 
 
 class ModuleModel(Adapter):
-    """A torch module. It is lent, never taken: mode, device, memory format, gradients and buffers come back as they were.
+    """A torch module, lent, never taken: mode, device, memory format, gradients and buffers come back as they were.
 
     `forward` alone lends the module for one batch, where it is; for many batches use `prepared`.
     """
@@ -34,7 +34,7 @@ class ModuleModel(Adapter):
     ) -> None:
         super().__init__(name or type(module).__name__, preprocessing or Preprocessing(), n_classes, class_names, notes)
         self.module = module
-        self.libraries = libraries  # type: ignore[misc]  # one class serves several libraries
+        self.libraries = libraries
         self.device = next((tensor.device for tensor in _tensors(module)), torch.device("cpu"))
         self._lent = self._channels_last = False
 

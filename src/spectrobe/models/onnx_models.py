@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -38,7 +38,7 @@ class OnnxModel(Adapter):
 
     differentiable = False
     precisions: tuple[Precision, ...] = ("float32",)
-    libraries: ClassVar[tuple[str, ...]] = ("onnxruntime", "onnx")
+    libraries: tuple[str, ...] = ("onnxruntime", "onnx")
 
     def __init__(self, path: Path, options: ModelOptions) -> None:
         name = f"onnx:{path}"
@@ -104,10 +104,12 @@ def _files(path: Path) -> list[Path]:
     try:
         graph = onnx.load(str(path), load_external_data=False).graph
     except Exception as error:  # protobuf's DecodeError has no public base
-        raise InputError(f"expected an ONNX file, got one that onnx cannot read, {path}: {first_line(error)}") from error
+        raise InputError(
+            f"expected an ONNX file, got one that onnx cannot read, {path}: {first_line(error)}"
+        ) from error
     last = next((node.op_type for node in graph.node if graph.output[0].name in node.output), "")
     if last == "Sigmoid":
-        raise InputError(f"onnx:{path} ends in a Sigmoid, a multi-label head: expected logits of exclusive classes; export without it")
+        raise InputError(f"onnx:{path} ends in a Sigmoid, a multi-label head: expected logits of exclusive classes")
     names = {ExternalDataInfo(tensor).location for tensor in graph.initializer if uses_external_data(tensor)}
     files = [path, *(path.parent / name for name in sorted(names))]
     missing = [file for file in files if not file.is_file()]
@@ -123,14 +125,18 @@ def _session(path: Path, device: torch.device) -> Any:
         raise MissingExtraError("onnxruntime", "onnx", "an ONNX model") from None
     provider, package = _PROVIDERS.get(device.type, (None, None))
     if provider not in onnxruntime.get_available_providers():
-        raise InputError(f"onnx:{path}: ONNX Runtime here cannot run on {device}: install {package or 'another build'} or take cpu")
+        raise InputError(
+            f"onnx:{path}: ONNX Runtime here cannot run on {device}: install {package or 'another build'} or take cpu"
+        )
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = torch.get_num_threads()
     settings.use_deterministic_compute = True
     settings.log_severity_level = 3
     choice = (provider, {"device_id": device.index or 0}) if device.type == "cuda" else provider
     try:
-        return onnxruntime.InferenceSession(str(path), settings, providers=[choice, "CPUExecutionProvider"][: 1 + (device.type != "cpu")])
+        return onnxruntime.InferenceSession(
+            str(path), settings, providers=[choice, "CPUExecutionProvider"][: 1 + (device.type != "cpu")]
+        )
     except Exception as error:  # ONNX Runtime's errors have no public base
         raise InputError(f"onnx:{path} could not be opened by ONNX Runtime: {first_line(error)}") from error
 

@@ -1,4 +1,4 @@
-"""What a caller may say about a model beside its name; whatever is left out comes from the model's own configuration."""
+"""What a caller may say about a model beside its name; what is left out comes from the model's own configuration."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ModelOptions:
     crop: which part of the resized shorter side the centre crop keeps, in (0, 1].
     interpolation: Pillow's name of the resize filter.    class_names: one a class, in the model's order.
     prompts: templates such as "a photo of a {}." for zero-shot models.    extra: options that one scheme alone knows.
-    allow_pickle: whether files that need full unpickling (arbitrary code) are opened.    device: where to put the model.
+    allow_pickle: whether files that need full unpickling (arbitrary code) are opened.    device: where to put it.
     """
 
     checkpoint: Path | None = None
@@ -75,7 +75,9 @@ class Preprocessing:
         return Preprocessing(geometry, mean, std)
 
 
-def crop_geometry(size: tuple[int, int], crop: float = 1.0, interpolation: str = "bicubic", channels: int = 3) -> Geometry:
+def crop_geometry(
+    size: tuple[int, int], crop: float = 1.0, interpolation: str = "bicubic", channels: int = 3
+) -> Geometry:
     """The usual one: the shorter side to size / crop (rounded down, as timm does), then a centre crop of `size`."""
     return Geometry(size, math.floor(max(size) / crop), interpolation, channels=channels)
 
@@ -160,7 +162,9 @@ def _count(name: str, value: object) -> int:
 def _num_classes(name: str, value: object) -> int:
     count = _count(name, value)
     if count < 2:
-        raise InputError(f"expected at least 2 classes, got num_classes={count}: a single logit is read as two classes with 2")
+        raise InputError(
+            f"expected at least 2 classes, got num_classes={count}: a single logit is read as two classes with 2"
+        )
     return count
 
 
@@ -202,14 +206,18 @@ def _names(name: str, value: object) -> tuple[str, ...]:
 
 def _names_in_file(name: str, path: Path) -> Sequence[str]:
     if not path.is_file():
-        raise InputError(f"expected {name} to be a list, or a file with one a line or a JSON list; there is no file {path}")
+        raise InputError(
+            f"expected {name} to be a list, or a file with one a line or a JSON list; there is no file {path}"
+        )
     text = path.read_text(encoding="utf-8")
     if path.suffix != ".json":
         return [line.strip() for line in text.splitlines() if line.strip()]
     try:
         names = json.loads(text)
     except json.JSONDecodeError as error:
-        raise InputError(f"expected a JSON list of {name} in {path}, got a file that JSON cannot read: {error}") from error
+        raise InputError(
+            f"expected a JSON list of {name} in {path}, got a file that JSON cannot read: {error}"
+        ) from error
     if not isinstance(names, list):
         raise InputError(f"expected a JSON list of {name} in {path}, got {type(names).__name__}")
     return names
@@ -217,8 +225,8 @@ def _names_in_file(name: str, path: Path) -> Sequence[str]:
 
 def _device(name: str, value: object) -> torch.device:
     try:
-        return torch.device(value)  # type: ignore[arg-type]  # whatever torch cannot take is refused below
-    except (TypeError, RuntimeError):
+        return value if isinstance(value, torch.device) else torch.device(str(value))
+    except RuntimeError:
         raise InputError(f"expected a device such as cpu, cuda, cuda:1 or mps, got {value!r}") from None
 
 

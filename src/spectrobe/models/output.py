@@ -19,7 +19,7 @@ def to_logits(output: Any, n_images: int, n_classes: int | None, name: str) -> T
 
     Taken: a tensor or array (N, K), also (N, K, 1, 1); `.logits` or ["logits"] of an output object; the logits of a
     tuple in which one entry alone can be them. One logit an image, (N, 1) or (N,), is read as the two-class logits
-    [0, z] where n_classes is 2. Everything else raises ModelOutputError. NaN is not looked for here: see `check_finite`.
+    [0, z] where n_classes is 2. All else raises ModelOutputError. NaN is not looked for here: see `check_finite`.
     """
     logits = _find_tensor(output, n_images, name)
     while logits.ndim > 2 and logits.shape[-1] == 1:
@@ -31,7 +31,9 @@ def to_logits(output: Any, n_images: int, n_classes: int | None, name: str) -> T
         kind = "a segmentation or dense head" if logits.ndim == 4 else "a sequence, dense or detection head"
         raise ModelOutputError(f"{name}: expected logits ({n_images}, K), got shape {shape}: {kind} is no classifier")
     if not logits.is_floating_point():
-        raise ModelOutputError(f"{name}: expected floating logits, got {logits.dtype}: return scores, not class indices")
+        raise ModelOutputError(
+            f"{name}: expected floating logits, got {logits.dtype}: return scores, not class indices"
+        )
     logits = logits.to(torch.float32)
     if logits.ndim == 1 or shape[1] == 1:
         logits = _two_classes(logits.reshape(n_images, 1), n_classes, name)
@@ -78,7 +80,8 @@ def _find_tensor(output: Any, n_images: int, name: str) -> Tensor:
         return _find_tensor(fits[0], n_images, name)
     described = ", ".join(f"{key} {_shape(value)}" for key, value in list(entries.items())[:5]) or "nothing"
     raise ModelOutputError(
-        f"{name}: expected one tensor of logits (N, K), got {type(output).__name__} of {described}: return the logits alone"
+        f"{name}: expected one tensor of logits (N, K), got {type(output).__name__} of {described}: "
+        f"return the logits alone"
     )
 
 

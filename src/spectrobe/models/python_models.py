@@ -7,9 +7,8 @@ import importlib.util
 import inspect
 import os
 import sys
-from contextlib import contextmanager
 from collections.abc import Iterator
-from dataclasses import replace
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -26,7 +25,7 @@ from spectrobe.models.registry import Scheme
 
 
 def wrap(model: object, name: str | None, options: ModelOptions, notes: tuple[str, ...] = ()) -> Model:
-    """An adapter for a module or a callable: no normalisation and images as they are, unless the options say otherwise."""
+    """An adapter for a module or a callable: no normalisation, images as they are, unless the options say otherwise."""
     if isinstance(model, nn.Module):
         preprocessing = Preprocessing(Geometry(channels=module_channels(model))).overridden(options)
         return ModuleModel(model, name, preprocessing, options.num_classes, options.class_names, notes)
@@ -55,7 +54,7 @@ def _open(target: str, options: ModelOptions) -> Model:
 
 
 def _made(name: str, found: object, options: ModelOptions) -> object:
-    """The model itself. Modules, models and functions of one batch are used as they are; what takes no argument is called.
+    """The model itself. A module, a model and a function of one batch are it; what takes no argument is called.
 
     `num_classes` is passed on where the function has a parameter of that name.
     """
@@ -65,12 +64,16 @@ def _made(name: str, found: object, options: ModelOptions) -> object:
         signature = inspect.signature(found)
     except ValueError:  # some compiled functions have none: taken for the model itself
         return found
-    given = {"num_classes": options.num_classes} if options.num_classes and "num_classes" in signature.parameters else {}
+    given = (
+        {"num_classes": options.num_classes} if options.num_classes and "num_classes" in signature.parameters else {}
+    )
     try:
         signature.bind(**given)
     except TypeError:
         if isinstance(found, type):
-            raise InputError(f"{name}: expected a class that is made without arguments, got {found.__name__}{signature}") from None
+            raise InputError(
+                f"{name}: expected a class that is made without arguments, got {found.__name__}{signature}"
+            ) from None
         return found
     try:
         made = found(**given)
@@ -86,7 +89,9 @@ def _attribute(name: str, module: ModuleType, attribute: str) -> object:
     for part in attribute.split("."):
         if not hasattr(found, part):
             public = [key for key in dir(found) if not key.startswith("_")]
-            raise InputError(f"{name}: there is no {part} in {getattr(found, '__name__', found)}{nearest(part, public)}")
+            raise InputError(
+                f"{name}: there is no {part} in {getattr(found, '__name__', found)}{nearest(part, public)}"
+            )
         found = getattr(found, part)
     return found
 

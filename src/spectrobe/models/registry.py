@@ -66,7 +66,9 @@ def open_string(text: str, given: dict[str, object]) -> Model:
     options = {key: value for key, value in given.items() if value is not None}
     for key, value in _query(text, query).items():
         if key in ("allow_pickle", "device"):
-            raise InputError(f"expected {key} beside the model string ({key}=... or --{key.replace('_', '-')}), got it in {text!r}")
+            raise InputError(
+                f"expected {key} beside the model string ({key}=... or --{key.replace('_', '-')}), got it in {text!r}"
+            )
         if str(options.setdefault(key, value)) != value:
             raise InputError(f"expected {key} once, got {value!r} in {text!r} and {options[key]!r} beside it")
     unknown = set(options) - set(scheme.known_options) - {"allow_pickle", "device"}
@@ -80,7 +82,9 @@ def _query(text: str, query: str) -> dict[str, str]:
     try:  # a plus is a plus here: it is common in file names
         pairs = parse_qsl(query.replace("+", "%2B"), keep_blank_values=True, strict_parsing=bool(query))
     except ValueError:
-        raise InputError(f"expected options such as ?checkpoint=FILE&num_classes=10, got ?{query} in {text!r}") from None
+        raise InputError(
+            f"expected options such as ?checkpoint=FILE&num_classes=10, got ?{query} in {text!r}"
+        ) from None
     options = dict(pairs)
     if len(options) < len(pairs):
         raise InputError(f"expected each option once, got {', '.join(key for key, _ in pairs)} in {text!r}")

@@ -67,7 +67,9 @@ def _create(name: str, options: ModelOptions, sized: Mapping[str, Any]) -> Any:
                 f"give your own, ?checkpoint=FILE, or go without, ?pretrained=false"
             ) from error
     if not isinstance(module, nn.Module) or not getattr(module, "num_classes", 0):
-        raise InputError(f"timm:{name} has no classifier (num_classes 0): give ?checkpoint=FILE&num_classes=K, or another name")
+        raise InputError(
+            f"timm:{name} has no classifier (num_classes 0): give ?checkpoint=FILE&num_classes=K, or another name"
+        )
     return module
 
 

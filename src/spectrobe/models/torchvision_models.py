@@ -40,11 +40,15 @@ def _open(name: str, options: ModelOptions) -> Model:
     module = _create(name, weights if pretrained else None, classes)
     notes: tuple[str, ...] = (f"weights {weights.name}",) if pretrained else (NOTE,)
     if options.checkpoint is not None:
-        notes = load_checkpoint(module, options.checkpoint, f"torchvision:{name}", options.num_classes, options.allow_pickle)
+        notes = load_checkpoint(
+            module, options.checkpoint, f"torchvision:{name}", options.num_classes, options.allow_pickle
+        )
     module.to(options.device or "cpu")
     class_names = options.class_names or (tuple(weights.meta["categories"]) if pretrained else ())
     preprocessing = weights_preprocessing(weights).overridden(options)
-    return ModuleModel(module, f"torchvision:{name}", preprocessing, classes, class_names, notes, ("torch", "torchvision"))
+    return ModuleModel(
+        module, f"torchvision:{name}", preprocessing, classes, class_names, notes, ("torch", "torchvision")
+    )
 
 
 def _create(name: str, weights: Any, classes: int) -> Any:
@@ -80,7 +84,9 @@ def _weights(name: str, asked: str | None) -> Any:
     if asked is None:
         return choices.DEFAULT
     if asked not in choices.__members__:
-        raise InputError(f"torchvision:{name} has no weights {asked!r}, expected one of {', '.join(choices.__members__)}")
+        raise InputError(
+            f"torchvision:{name} has no weights {asked!r}, expected one of {', '.join(choices.__members__)}"
+        )
     return choices[asked]
 
 

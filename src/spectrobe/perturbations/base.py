@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -46,31 +47,47 @@ class Perturbation(ABC):
         if not bool(torch.isfinite(y).all()):
             bad = [names[i] for i in range(len(y)) if not bool(torch.isfinite(y[i]).all())]
             raise InputError(f"{self} returned NaN or infinite pixels for image(s) {', '.join(bad[:5])}")
-        return y.clamp(0, 1).to(x.dtype)
+        return y.clamp(0, 1).to(x.device, x.dtype)
 
     def transform(self, seed: int = 0) -> Callable[[Tensor], Tensor]:
-        """For a torchvision pipeline: one image (C, H, W) in [0, 1] -> the same; each call draws anew, from the seed."""
+        """For a torchvision pipeline, after ToTensor: one image (C, H, W) in [0, 1] -> the same.
+
+        A pipeline knows no image ids, so a digest of the pixels stands in: the draw depends on the image and the seed,
+        never on order, epoch or DataLoader worker. For fresh noise in each epoch, give each epoch its seed.
+        """
         return _Transform(self, seed)
 
     def __repr__(self) -> str:
         return str(self)
 
     def __str__(self) -> str:
-        rest = ";".join(f"{key}={value}" for key, value in self.settings.items())
-        return f"{self.name}:{rest}" if rest else self.name
+        settings = dict(self.settings)
+        severity = settings.pop("severity", None)
+        rest = ";".join(f"{key}={_written(value)}" for key, value in settings.items())
+        return ":".join([self.name, *([] if severity is None else [str(severity)]), *([rest] if rest else [])])
 
 
 @dataclass
 class _Transform:
     perturbation: Perturbation
     seed: int
-    calls: int = 0
 
     def __call__(self, image: Tensor) -> Tensor:
-        if image.ndim != 3:
-            raise InputError(f"expected one image (C, H, W), got shape {tuple(image.shape)}")
-        self.calls += 1
-        return self.perturbation(image[None], ids=[self.calls], seed=self.seed)[0]
+        if not isinstance(image, Tensor) or image.ndim != 3:
+            got = f"shape {tuple(image.shape)}" if isinstance(image, Tensor) else type(image).__name__
+            raise InputError(f"expected one image as a tensor (C, H, W), got {got}: put the transform after ToTensor()")
+        pixels = image.detach().cpu().to(torch.float32).contiguous()
+        digest = hashlib.blake2b(pixels.numpy().data, digest_size=16).hexdigest()
+        return self.perturbation(image[None], ids=[digest], seed=self.seed)[0]
+
+
+def _written(value: object) -> str:
+    """A setting as the command line takes it: true, none, 4/255 where that is the number exactly, else its digits."""
+    if value is None or isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and 0 < value <= 1 and round(value * 255) / 255 == value:
+        return f"{round(value * 255)}/255" if value < 1 else "1"
+    return str(value)
 
 
 def check_pixels(x: Tensor) -> None:

@@ -8,9 +8,12 @@ from contextlib import ExitStack
 from typing import Any, cast
 
 from spectrobe.bands import BandPartition
+from spectrobe.data.checks import duplicate_warning
 from spectrobe.engine.absence import DEFAULT_ABSENCE
+from spectrobe.engine.phases import reach
 from spectrobe.engine.progress import Progress, Silent
 from spectrobe.errors import InputError
+from spectrobe.game.fit import Payoffs
 from spectrobe.game.intervals import check_confidence
 from spectrobe.game.values import DEFAULT_VALUE, make_value
 from spectrobe.studies.decomposition import DecomposeResult, Settings, summarise
@@ -92,9 +95,21 @@ def _play(run: Preparation, progress: Progress) -> DecomposeResult:
     payoffs = run.store.payoffs(list(shards))
     if len(payoffs) < 2:
         raise InputError(f"expected at least 2 readable images, got {len(payoffs)}: intervals over images need more")
+    same = duplicate_warning(*_digests(payoffs))
+    notes += [same] if same else []
     passes = run.evaluator.passes_per_image * len(payoffs) + int(run.evaluator.absence.constant)
+    reach("tau fit")
     result = summarise(payoffs, cast(Settings, run.settings), passes, skipped, (*run.warnings, *notes))
     return run.keep(result)
+
+
+def _digests(payoffs: Payoffs) -> tuple[list[str], list[str]]:
+    """Ids and content digests of all scored images."""
+    ids, digests = [], []
+    for chunk in payoffs.chunks():
+        ids += chunk.ids
+        digests += chunk.digest
+    return ids, digests
 
 
 def _check_choices(value: str, on_bad_image: str, tolerance: float | None, images: int | None) -> None:

@@ -23,6 +23,7 @@ from spectrobe.engine.devices import resolve_device
 from spectrobe.engine.evaluate import Evaluator, Shard
 from spectrobe.engine.local import ImageLoader, Run, run_shards, shard_size
 from spectrobe.engine.memory import MemoryRun
+from spectrobe.engine.phases import reach
 from spectrobe.engine.precision import N_GUARD, choose_precision
 from spectrobe.engine.progress import Progress, Silent
 from spectrobe.engine.store import RunFolder, plain
@@ -75,9 +76,7 @@ class Preparation:
         """Store the result, where there is a run folder; the result then reads its table from there."""
         if not isinstance(self.store, RunFolder):
             return result
-        from spectrobe.engine import store
-
-        store.hook("result write")
+        reach("result write")
         self.store.write_json("result.json", result.to_dict())
         run = self.store.read_json("run.json")
         times = {**run.get("times", {}), "finished": time.time()}
@@ -217,9 +216,9 @@ def _settle(
     """Batch size and precision of a new run."""
     size = execution["batch_size"]
     if size == "auto":
-        most = min(len(order), shard_size(evaluator.passes_per_image)) * evaluator.passes_per_image
+        passes = len(order) * evaluator.passes_per_image
         with model.prepared(evaluator.device, "float32") as forward:
-            size = best_batch_size(forward, shape, evaluator.device, most)
+            size = best_batch_size(forward, shape, evaluator.device, passes)
 
     def rows_of(forward: Any) -> np.ndarray:
         few = [int(p) for p in order[: min(N_GUARD, max(2, len(order) // 8))]]

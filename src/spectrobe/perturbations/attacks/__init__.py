@@ -1,7 +1,7 @@
 """Adversarial attacks, noise of the same norm as their control, and independent checks of both.
 
-All take images in [0, 1] and a model that normalises for itself. Names end in the norm; `register_attacks` puts them in the
-table that `spectrobe.perturbation` reads.
+All take images in [0, 1] and a model that normalises for itself. Names end in the norm; `register_attacks` puts them in
+the table that `spectrobe.perturbation` reads.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""Auto-PGD: PGD with momentum whose step size falls when progress stalls (Croce and Hein, ICML 2020, arXiv 2003.01690).
+"""Auto-PGD: momentum, and a step size that falls when progress stalls (Croce and Hein 2020, arXiv 2003.01690).
 
-Written from the paper's Algorithm 1 and section 4; the loss is the cross-entropy or the difference of logits ratio (DLR).
+Written from the paper's Algorithm 1 and section 4; the loss is the cross-entropy or the difference of logits ratio
+(DLR).
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ RHO = 0.75  # least share of steps between two checkpoints that must raise the l
 class APGD(BoundedAttack):
     """Auto-PGD on one loss, from random starts on the surface of the ball.
 
-    Returns the worst point met: one that fools the model before one that does not, then the higher loss. A restart begins
-    anew on every image. Costs restarts x (steps + 1) forward and as many backward passes.
+    Returns the worst point met: one that fools the model before one that does not, then the higher loss. A restart
+    begins anew on every image. Costs restarts x (steps + 1) forward and as many backward passes.
     """
 
     losses: ClassVar[dict[str, Loss]] = {"ce": cross_entropy, "dlr": difference_of_logits_ratio}
@@ -51,6 +52,9 @@ class APGD(BoundedAttack):
         super().__init__(norm, eps=eps, model=model)
         self.steps = at_least(1, steps=steps)
         self.restarts = at_least(1, restarts=restarts)
+
+    def _fixed(self) -> dict[str, Any]:
+        return {"loss": self.loss_name, "norm": self.norm}
 
     @property
     def settings(self) -> dict[str, object]:
@@ -113,7 +117,7 @@ class _Best:
 
 
 class _StepSize:
-    """The step size of each image, halved at a checkpoint when progress has stalled (conditions 1 and 2 of the paper)."""
+    """The step size of each image, halved at a checkpoint when progress has stalled (the paper's conditions)."""
 
     def __init__(self, size: float, loss: Tensor) -> None:
         self.size = torch.full_like(loss, size)

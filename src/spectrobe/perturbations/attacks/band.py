@@ -1,8 +1,8 @@
-"""Attacks whose perturbation lies in chosen frequency bands: what can be done to a model with, say, low frequencies alone?
+"""Attacks whose perturbation lies in chosen frequency bands: what can be done with, say, low frequencies alone?
 
 The set of allowed perturbations is the intersection of a subspace (the bands), a ball and the box. Every step ends with
-alternating projections onto subspace and ball with box, the latter last: norm and box hold exactly, the band nearly, and
-the share of energy left outside it is recorded.
+alternating projections onto subspace and ball with box, the latter last: norm and box hold exactly, the band nearly,
+and the share of energy left outside it is recorded.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from spectrobe.spectrum import band_energy
 class BandPGD(BoundedAttack):
     """PGD on the cross-entropy within a set of frequency bands.
 
-    After a call, `record.outside_bands` is the share of each perturbation's energy outside the kept bands, NaN where there
-    is no perturbation. It stays small (median well below 1 % on photographs at 8/255) unless large parts of an image are
-    black or white, where the box leaves few band-limited perturbations. Costs as PGD, and two FFTs a round.
+    After a call, `record.outside_bands` is the share of each perturbation's energy outside the kept bands, NaN where
+    there is no perturbation. It stays small (median well below 1 % on photographs at 8/255) unless large parts of an
+    image are black or white, where the box leaves few band-limited perturbations. Costs as PGD, and two FFTs a round.
     """
 
     family = "band_pgd"
@@ -98,7 +98,7 @@ class BandPGD(BoundedAttack):
 
 
 def outside_bands(delta: Tensor, bands: BandPartition | int, keep: Sequence[int]) -> np.ndarray:
-    """Share of each perturbation's energy outside the kept bands: (N, C, H, W) -> float64 (N,), NaN where it is zero."""
+    """Share of each perturbation's energy outside the kept bands: (N, C, H, W) -> float64 (N,), NaN where it is 0."""
     energy = band_energy(delta, bands).cpu().numpy()
     total = energy.sum(1)
     inside = energy[:, list(keep)].sum(1)
@@ -127,4 +127,5 @@ def parse_keep(keep: int | str | Sequence[int], n_bands: int) -> tuple[int, ...]
 
 def _in_bands(delta: Tensor, mask: Tensor) -> Tensor:
     """The part of (N, C, H, W) in the bands of a half-plane mask (H, W // 2 + 1)."""
-    return torch.fft.irfft2(torch.fft.rfft2(delta) * mask, s=delta.shape[-2:])
+    inside: Tensor = torch.fft.irfft2(torch.fft.rfft2(delta) * mask, s=delta.shape[-2:])
+    return inside

@@ -1,4 +1,4 @@
-"""What all attacks share: the model they are given, the labels they turn it away from, the ball, and what they record."""
+"""What all attacks share: the model they are lent, the labels they lead it away from, the ball, and a record."""
 
 from __future__ import annotations
 
@@ -69,19 +69,27 @@ class Target:
         """Points (N, C, H, W) -> gradient (N, C, H, W) of the loss, loss (N,), fooled (N,) bool."""
         points = points.detach().requires_grad_(True)
         with torch.enable_grad():
-            logits = self.logits(points)
-            if not logits.requires_grad:
-                raise InputError(NO_GRADIENT)
+            logits = self.differentiable_logits(points)
             loss = self.loss(logits, self.labels)
             # with respect to the pixels alone: parameters and their .grad stay as they were
             (gradient,) = torch.autograd.grad(loss.sum(), points)
         if not bool(torch.isfinite(gradient).all()):
-            raise ModelOutputError(
-                "expected finite gradients, got NaN or infinite ones: try square_linf, a black-box attack"
-            )
+            raise ModelOutputError(f"expected finite gradients, got NaN or infinite ones: {BLACK_BOX}")
         if self.zero_gradient is None:
             self.zero_gradient = (gradient == 0).flatten(1).all(1)
         return gradient, loss.detach(), logits.detach().argmax(1) != self.labels
+
+    def differentiable_logits(self, points: Tensor) -> Tensor:
+        """Logits with a gradient for the points; InputError when none arrives."""
+        try:
+            logits = self.logits(points)
+        except RuntimeError as error:
+            if "requires grad" not in str(error):  # what tensors say when they are to become numpy arrays
+                raise
+            raise InputError(NO_GRADIENT) from error
+        if not logits.requires_grad:
+            raise InputError(NO_GRADIENT)
+        return logits
 
     def logits(self, points: Tensor) -> Tensor:
         """Checked logits (N, K), with a gradient where the caller has switched it on; every call is counted."""
@@ -89,9 +97,8 @@ class Target:
         return checked_logits(self.classify(points), len(points))
 
 
-NO_GRADIENT = (
-    "gradients do not reach the pixels through this model: use square_linf or square_l2, the black-box attacks"
-)
+BLACK_BOX = "use square_linf or square_l2, the black-box attacks"
+NO_GRADIENT = f"gradients do not reach the pixels through this model: {BLACK_BOX}"
 
 
 def checked_logits(logits: Any, count: int) -> Tensor:
@@ -106,7 +113,7 @@ def checked_logits(logits: Any, count: int) -> Tensor:
 
 
 class WorstSeen:
-    """The worst point met so far for each image: one that fools the model before one that does not, then the higher loss."""
+    """The worst point met so far for each image: fooling the model comes first, then the higher loss."""
 
     def __init__(self, x: Tensor) -> None:
         self.points = x
@@ -126,34 +133,36 @@ class Attack(Perturbation):
 
     Images whose clean prediction already differs from the given label come back unchanged, as in AutoAttack: they count
     as wrong already. Without labels the model's own prediction is the label, so that every image is attacked.
-    Each image's result depends on the image, its id and the seed; what else is in the batch changes it by float rounding
-    alone. The model is lent in eval mode by its adapter and comes back as it was; no parameter is touched.
+    Each image's result depends on the image, its id and the seed; what else is in the batch changes it by float
+    rounding alone. The model is lent in eval mode by its adapter and comes back as it was; no parameter is touched.
     `record` says what the last call did.
     """
 
     needs_gradient = True
-    eps: float | None = None  # no bound
     loss: Loss = staticmethod(cross_entropy)
 
     def __init__(self, *, model: Any) -> None:
         """model: whatever `open_model` takes: a Model, a model string, an nn.Module or callable on pixels in [0, 1]."""
         self.model = as_model(model)
         self.record: AttackRecord | None = None
-        if self.needs_gradient and not self.model.differentiable:
-            raise InputError(
-                f"{self.name} needs gradients, which {self.model.name} does not give: use square_linf or square_l2, the "
-                "black-box attacks"
-            )
+        if self.needs_gradient and not may_have_gradients(self.model):
+            raise InputError(f"{self.name} needs gradients, which {self.model.name} does not give: {BLACK_BOX}")
 
     @abstractmethod
     def _attack(self, x: Tensor, target: Target, ids: Sequence[str], seed: int) -> Tensor:
-        """x float32 (N, C, H, W) in [0, 1] on the model's device, all classified as their labels -> the perturbed images."""
+        """x float32 (N, C, H, W) in [0, 1] on the model's device, all classified as labelled -> perturbed images."""
+
+    def _run(self, x: Tensor, target: Target, ids: Sequence[str], seed: int) -> Tensor:
+        return self._attack(x, target, ids, seed)
 
     def replace(self, **changes: object) -> Self:
         """The same attack with other settings."""
         known = {key: getattr(self, key) for key in self.settings}
-        extra = {"norm": self.norm} if isinstance(self, BoundedAttack) else {}
-        return type(self)(**extra, **{**known, **changes}, model=self.model)
+        return type(self)(**self._fixed(), **{**known, **changes}, model=self.model)
+
+    def _fixed(self) -> dict[str, Any]:
+        """What the constructor takes beside settings and model, because the name says it already."""
+        return {}
 
     def _perturb(self, x: Tensor, labels: Tensor | None, ids: Sequence[str], seed: int) -> Tensor:
         with lent(self.model) as classify:
@@ -164,8 +173,8 @@ class Attack(Perturbation):
             attacked = predicted.argmax(1) == wanted
             rows = torch.nonzero(attacked)[:, 0]
             target = Target(classify, wanted[rows], self.loss)
-            if len(rows) and self.eps != 0:
-                pixels[rows] = self._attack(pixels[rows], target, [ids[i] for i in rows.tolist()], seed)
+            if len(rows):
+                pixels[rows] = self._run(pixels[rows], target, [ids[i] for i in rows.tolist()], seed)
         self.record = self._recorded(
             x, pixels.to(x.device), "prediction" if labels is None else "given", attacked, target
         )
@@ -194,8 +203,8 @@ class Attack(Perturbation):
 class BoundedAttack(Attack):
     """An attack within a ball of radius eps around each image, in Linf or L2, and the box [0, 1].
 
-    The returned images keep norm and box to float32 rounding (1e-6) whatever `_attack` did; for images of half precision
-    the bound holds to the precision of their dtype. eps = 0 returns the images unchanged.
+    The returned images keep norm and box to float32 rounding (1e-6) whatever `_attack` did; for images of half
+    precision the bound holds to the precision of their dtype. eps = 0 returns the images unchanged.
     """
 
     family: str
@@ -211,21 +220,32 @@ class BoundedAttack(Attack):
     def settings(self) -> dict[str, object]:
         return {"eps": self.eps}
 
-    def _perturb(self, x: Tensor, labels: Tensor | None, ids: Sequence[str], seed: int) -> Tensor:
+    def _fixed(self) -> dict[str, Any]:
+        return {"norm": self.norm}
+
+    def _run(self, x: Tensor, target: Target, ids: Sequence[str], seed: int) -> Tensor:
         check_eps(self.eps, self.norm, x.shape)
-        return feasible(super()._perturb(x, labels, ids, seed), x.clamp(0, 1), self.norm, self.eps)
+        return x if self.eps == 0 else feasible(self._attack(x, target, ids, seed), x, self.norm, self.eps)
 
 
 def as_model(model: Any) -> Model:
     """`model` as a spectrobe Model: whatever `spectrobe.models.open_model` takes."""
-    from spectrobe.models import open_model  # the core imports without the model adapters
+    # imported here: the core works, and attacks are listed, without the model adapters
+    from spectrobe.models import open_model
 
     return open_model(model)
 
 
+def may_have_gradients(model: Model) -> bool:
+    """Whether to try: a plain callable promises none, but may well be made of torch operations."""
+    from spectrobe.models.callables import CallableModel
+
+    return model.differentiable or isinstance(model, CallableModel)
+
+
 @contextmanager
 def lent(model: Model) -> Iterator[Classify]:
-    """The model's forward function, in eval mode and float32, with autograd usable even for callers in inference mode."""
+    """The model's forward function, in eval mode and float32; autograd can be used even in inference mode."""
     off = torch.autocast(model.device.type, enabled=False)
     with torch.inference_mode(False), torch.no_grad(), off, model.prepared(model.device) as forward:
         yield forward

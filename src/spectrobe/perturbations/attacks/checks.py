@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -26,8 +27,8 @@ class AttackCheck:
 
     distance: norm of the perturbation as delivered, float64.    in_box, in_ball: bool.
     success: the model's class on the returned image is not the label.    right: it was the label on the clean image.
-    minimum_distance: distance where the attack succeeded, 0 where the clean image was wrong, infinite where nothing was found.
-    warnings: what is wrong with it, in words.
+    minimum_distance: distance where the attack succeeded, 0 where the clean image was wrong, infinite where nothing was
+    found. warnings: what is wrong with it, in words.
     """
 
     distance: np.ndarray
@@ -77,15 +78,21 @@ def check_attack(
         warnings.append(f"{name}: expected a {norm} norm{bound}, got up to {float(far.max()):.6g}")
     if claimed is not None and (differ := int((np.asarray(claimed, dtype=bool) != success.numpy()).sum())):
         warnings.append(f"{name}: says of {differ} of {len(x)} images what the model's class on them does not bear out")
-    arrays = (read_only(values) for values in (far, in_box.cpu(), in_ball, success, clean == wanted))
-    return AttackCheck(*arrays, warnings=tuple(warnings))
+    return AttackCheck(
+        distance=read_only(far),
+        in_box=read_only(in_box),
+        in_ball=read_only(in_ball),
+        success=read_only(success),
+        right=read_only(clean == wanted),
+        warnings=tuple(warnings),
+    )
 
 
 def predictions(model: Any, x: Tensor, batch_size: int = 128) -> Tensor:
     """The model's class of each image: (N, C, H, W) -> int64 (N,) on the CPU."""
     opened = as_model(model)
     with lent(opened) as classify:
-        chunks = x.detach().float().split(batch_size)
+        chunks = torch.split(x.detach().float(), batch_size)
         return torch.cat([checked_logits(classify(c.to(opened.device)), len(c)).argmax(1).cpu() for c in chunks])
 
 
@@ -104,7 +111,8 @@ def check_zero_eps(clean: np.ndarray, at_zero: np.ndarray, name: str = "the atta
     if not differ:
         return []
     return [
-        f"{name}: at eps = 0, {differ} of {len(clean)} images are classified otherwise than clean: is the model in eval mode?"
+        f"{name}: at eps = 0, {differ} of {len(clean)} images are classified otherwise than clean: "
+        "is the model in eval mode?"
     ]
 
 
@@ -112,8 +120,9 @@ def check_growth(right: Mapping[float, np.ndarray], name: str = "the attack", to
     """Accuracy must not rise with eps by more than `tolerance`. right: eps -> right or not, bool (N,)."""
     rows = sorted((eps, float(np.mean(r))) for eps, r in right.items())
     return [
-        f"{name}: accuracy rises from {a:.3f} at eps {written_eps(low)} to {b:.3f} at eps {written_eps(high)}: the attack is stuck"
-        for (low, a), (high, b) in zip(rows, rows[1:], strict=False)
+        f"{name}: accuracy rises from {a:.3f} at eps {written_eps(low)} to {b:.3f} at eps {written_eps(high)}: "
+        "the attack is stuck"
+        for (low, a), (high, b) in pairwise(rows)
         if b > a + tolerance
     ]
 
@@ -149,15 +158,15 @@ def check_control(
     if under_noise >= under_attack - tolerance:
         return []
     return [
-        f"{name}: accuracy is {under_attack:.3f} under the attack and {under_noise:.3f} under random noise of the same norm: "
-        "the attack does not work"
+        f"{name}: accuracy is {under_attack:.3f} under the attack and {under_noise:.3f} under random noise of the same "
+        "norm: the attack does not work"
     ]
 
 
 def check_black_box(
     gradient: np.ndarray, black_box: np.ndarray, name: str = "the attack", tolerance: float = 0.01
 ) -> list[str]:
-    """A black-box attack of the same ball must not beat a gradient attack, else gradients are masked. Right or not, bool (N,)."""
+    """A black-box attack of the same ball must not beat a gradient attack. gradient, black_box: right or not."""
     white, black = float(np.mean(gradient)), float(np.mean(black_box))
     if black >= white - tolerance:
         return []

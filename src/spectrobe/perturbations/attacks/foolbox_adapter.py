@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spectrobe.errors import InputError, MissingExtraError
-from spectrobe.perturbations.attacks.base import NO_GRADIENT, Classify, Target
+from spectrobe.errors import MissingExtraError
+from spectrobe.perturbations.attacks.base import Target
 from spectrobe.perturbations.attacks.norms import per_image
 from spectrobe.seeding import stream
 
@@ -28,8 +28,8 @@ def foolbox_attacks(purpose: str) -> ModuleType:
 def minimise(attack: Any, x: Tensor, target: Target, seed: int, name: str) -> Tensor:
     """Run a foolbox MinimizationAttack on images (N, C, H, W) in [0, 1]; where it finds nothing, the image unchanged.
 
-    Foolbox draws from torch's global generators (only where a gradient is exactly zero): they are seeded for the run and
-    put back afterwards. Whether an image fools the model is decided here, not by foolbox.
+    Foolbox draws from torch's global generators (only where a gradient is exactly zero): they are seeded for the run
+    and put back afterwards. Whether an image fools the model is decided here, not by foolbox.
     """
     import foolbox
 
@@ -57,20 +57,18 @@ class _Module(nn.Module):
     def forward(self, points: Tensor) -> Tensor:
         if not points.requires_grad:
             return self.target.logits(points)
-        logits: Tensor = _PixelGradient.apply(points, self.target.logits)
+        logits: Tensor = _PixelGradient.apply(points, self.target)
         return logits
 
 
 class _PixelGradient(torch.autograd.Function):
-    """The model with a gradient for its pixels alone: foolbox calls backward(), which would add to the parameters' .grad."""
+    """The model with a gradient for pixels alone: foolbox calls backward(), which would add to parameters' .grad."""
 
     @staticmethod
-    def forward(ctx: Any, points: Tensor, classify: Classify) -> Tensor:
+    def forward(ctx: Any, points: Tensor, target: Target) -> Tensor:
         with torch.enable_grad():
             ctx.points = points.detach().requires_grad_(True)
-            ctx.logits = classify(ctx.points)
-        if not ctx.logits.requires_grad:
-            raise InputError(NO_GRADIENT)
+            ctx.logits = target.differentiable_logits(ctx.points)
         logits: Tensor = ctx.logits.detach()
         return logits
 

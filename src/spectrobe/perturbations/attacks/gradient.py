@@ -9,11 +9,11 @@ from torch import Tensor
 
 from spectrobe.errors import InputError
 from spectrobe.perturbations.attacks.base import BoundedAttack, Target, WorstSeen
-from spectrobe.perturbations.attacks.norms import Norm, feasible, per_image, random_start, steepest
+from spectrobe.perturbations.attacks.norms import Norm, feasible, random_start, steepest
 
 
 class FGSM(BoundedAttack):
-    """One step of length eps along the steepest direction of the cross-entropy (Goodfellow et al. 2015, arXiv 1412.6572).
+    """One step of length eps along the steepest direction of the cross-entropy (Goodfellow et al., arXiv 1412.6572).
 
     The optimum for linear models, weak on all others: a baseline.
     """

@@ -33,14 +33,14 @@ def negative_margin(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def difference_of_logits_ratio(logits: Tensor, labels: Tensor) -> Tensor:
-    """DLR (Croce and Hein 2020, arXiv 2003.01690, eq. 6), which no rescaling of the logits changes: (N, K), (N,) -> (N,).
+    """DLR (Croce and Hein 2020, arXiv 2003.01690), which rescaling the logits does not change: (N, K), (N,) -> (N,).
 
     Raises InputError for fewer than 4 classes, where its denominator has too little to stand on.
     """
     if logits.shape[1] < 4:
         raise InputError(
-            f"the DLR loss needs 4 classes or more, the model has {logits.shape[1]}: use the attack with the cross-entropy "
-            "loss (apgd_ce_linf, apgd_ce_l2)"
+            f"the DLR loss needs 4 classes or more, the model has {logits.shape[1]}: use the cross-entropy instead, "
+            "apgd_ce_linf or apgd_ce_l2"
         )
     ranked = _precise(logits).sort(dim=1, descending=True).values
     return negative_margin(logits, labels) / (ranked[:, 0] - ranked[:, 2] + 1e-12)

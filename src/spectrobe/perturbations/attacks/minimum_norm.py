@@ -1,9 +1,9 @@
 """Minimum-norm attacks, which look for the nearest image that fools the model: foolbox's, through its adapter.
 
-They take no eps: the perturbation is as small as they can make it, in the box [0, 1]. An image for which nothing is found
-comes back unchanged, so that its distance must be read as "not found" (see `checks.check_attack`), never as 0.
-L2 has DDN rather than FMN because the projection of foolbox 3.3.4's L2FMNAttack does nothing (its factor is
-`min(1, norms / norms)`).
+They take no eps: the perturbation is as small as they can make it, in the box [0, 1]. An image for which nothing is
+found comes back unchanged, so that its distance must be read as "not found" (see `checks.check_attack`), never as 0. L2
+has DDN rather than FMN because the projection of foolbox 3.3.4's L2FMNAttack does nothing (its factor is `min(1, norms
+/ norms)`).
 """
 
 from __future__ import annotations
@@ -55,6 +55,9 @@ class DeepFool(MinimumNorm):
         self.candidates = at_least(2, candidates=candidates)
         self.overshoot = float(overshoot)
 
+    def _fixed(self) -> dict[str, Any]:
+        return {"norm": self.norm}
+
     @property
     def settings(self) -> dict[str, object]:
         return {"steps": self.steps, "candidates": self.candidates, "overshoot": self.overshoot}
@@ -67,8 +70,8 @@ class DeepFool(MinimumNorm):
 class CarliniWagner(MinimumNorm):
     """The L2 attack of Carlini and Wagner 2017 (arXiv 1608.04644): Adam on distance plus c times the margin.
 
-    Costs binary_search_steps x steps forward and backward passes. Foolbox's early end is off: it looks at the sum over the
-    batch, so that an image's result would depend on its neighbours.
+    Costs binary_search_steps x steps forward and backward passes. Foolbox's early end is off: it looks at the sum over
+    the batch, so that an image's result would depend on its neighbours.
     """
 
     family = "cw"

@@ -21,7 +21,7 @@ from spectrobe.seeding import torch_generator
 
 
 class NormNoise(Perturbation):
-    """Noise whose norm is exactly eps in every image before clipping to [0, 1]: signs in Linf, a Gaussian direction in L2.
+    """Noise of norm exactly eps in every image before clipping to [0, 1]: signs in Linf, a Gaussian direction in L2.
 
     Drawn per (seed, image id); needs no model and no labels, and perturbs every image.
     """

@@ -85,7 +85,7 @@ def feasible(points: Tensor, x: Tensor, norm: Norm, eps: float) -> Tensor:
 
 
 def steepest(gradient: Tensor, norm: Norm) -> Tensor:
-    """The direction of norm 1 along which a linear function with this gradient rises most; 0 where the gradient is 0."""
+    """The direction of norm 1 along which a linear function with this gradient rises most; 0 for a gradient of 0."""
     if norm == "linf":
         return gradient.sign()
     # gradients of confident models are so small that their squares underflow: scale by the largest entry first

@@ -1,4 +1,4 @@
-"""Square attack: random search over square windows, without gradients (Andriushchenko et al., ECCV 2020, arXiv 1912.00049).
+"""Square attack: random search over square windows, no gradients (Andriushchenko et al. 2020, arXiv 1912.00049).
 
 Written from the paper's Algorithms 1 to 3; windows may be placed on images of any height and width.
 """
@@ -6,6 +6,7 @@ Written from the paper's Algorithms 1 to 3; windows may be placed on images of a
 from __future__ import annotations
 
 import bisect
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -38,7 +39,7 @@ class Square(BoundedAttack):
     loss = staticmethod(negative_margin)
 
     def __init__(self, norm: Norm, *, eps: float | str, model: Any, queries: int = 1000, p_init: float = 0.8) -> None:
-        """queries: forward passes an image (AutoAttack takes 5,000). p_init: share of the pixels in the first windows."""
+        """queries: forward passes an image (AutoAttack takes 5,000). p_init: share of pixels in the first windows."""
         super().__init__(norm, eps=eps, model=model)
         self.queries = at_least(1, queries=queries)
         self.p_init = float(p_init)
@@ -72,7 +73,7 @@ class Square(BoundedAttack):
         """Side of the window at this query: the schedule is stretched to the number of queries."""
         height, width = shape[-2:]
         share = self.p_init / 2 ** bisect.bisect_left(HALVED_AT, query * 10_000 / self.queries)
-        side = max(round((share * height * width) ** 0.5), 1 if self.norm == "linf" else 3)
+        side = max(round(math.sqrt(share * height * width)), 1 if self.norm == "linf" else 3)
         if self.norm == "l2" and side % 2 == 0:
             side += 1
         return min(side, height, width)
@@ -149,10 +150,9 @@ def _tiles(x: Tensor, eps: float, draws: _Draws) -> Tensor:
 
 @lru_cache(maxsize=64)
 def _pyramids(side: int) -> Tensor:
-    """The paper's eta (eq. 2): two stacked pyramids of opposite sign, norm 1, (side, side); one pyramid when side is 1."""
+    """The paper's eta (eq. 2): two stacked pyramids of opposite sign, norm 1, (side, side); one when side is 1."""
     halves = [_pyramid(side // 2, side), -_pyramid(side - side // 2, side)]
-    eta = torch.cat([half for half in halves if len(half)])
-    return eta / torch.linalg.vector_norm(eta)
+    return _unit(torch.cat([half for half in halves if len(half)]))
 
 
 def _pyramid(height: int, width: int) -> Tensor:
@@ -164,7 +164,12 @@ def _pyramid(height: int, width: int) -> Tensor:
     ring = torch.maximum(y[:, None], x[None, :])
     terms = 1 / torch.arange(1, int(ring.max()) + 2, dtype=torch.float32) ** 2
     tail = terms.flip(0).cumsum(0).flip(0)
-    return tail[ring] / torch.linalg.vector_norm(tail[ring])
+    return _unit(tail[ring])
+
+
+def _unit(values: Tensor) -> Tensor:
+    norm: Tensor = torch.linalg.vector_norm(values)
+    return values / norm
 
 
 def _propose_l2(points: Tensor, x: Tensor, eps: float, side: int, uniform: Tensor) -> Tensor:

@@ -1,0 +1,14 @@
+"""Settings for all tests."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import settings
+
+# No display is needed, and none is looked for.
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+# The same examples on every run, and no deadline for one of them: the machine may be busy.
+settings.register_profile("spectrobe", deadline=None, derandomize=True)
+settings.load_profile("spectrobe")
