@@ -43,7 +43,7 @@ _WHERE = {
 
 _MODULES = ("figures", "published")
 
-__all__ = [*_WHERE, "__version__"]  # noqa: PLE0604  # the names above, as strings
+__all__ = [*_WHERE, "__version__"]  # the names above, as strings
 
 
 def __getattr__(name: str) -> Any:

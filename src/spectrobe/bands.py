@@ -18,7 +18,7 @@ from torch import Tensor
 from spectrobe.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 Norm = Literal["square", "radial"]
 DC = Literal["in-band", "own"]
@@ -98,7 +98,8 @@ class BandPartition:
             if not rest and kind.isdigit():
                 return cls.square(int(kind))
             if kind in ("square", "radial", "octaves"):
-                return {"square": cls.square, "radial": cls.radial, "octaves": cls.octaves}[kind](int(rest))
+                maker: Callable[[int], BandPartition] = getattr(cls, kind)
+                return maker(int(rest))
             if kind == "edges":
                 return cls.from_edges([float(edge) for edge in rest.split(",")])
         except ValueError as error:
@@ -235,32 +236,31 @@ def _too_many_bands(partition: BandPartition, height: int, width: int, empty: li
     if scheme not in ("square", "radial", "octaves"):
         return f"{message}: give edges that are further apart"
     working = _working_counts(partition, height, width)
-    if not working:
+    largest = next(working, None)
+    if largest is None:
         return f"{message}: no number of bands works at this size"
-    message += f": the largest number of {scheme} bands that works is {working[0]}"
-    below = [count for count in working if count < rings]
-    return message if below[:1] == working[:1] or not below else f"{message}, the largest below {rings} is {below[0]}"
+    message += f": the largest number of {scheme} bands that works is {largest}"
+    if largest < rings:
+        return message
+    return f"{message}, the largest below {rings} is {next(count for count in working if count < rings)}"
 
 
-def _working_counts(partition: BandPartition, height: int, width: int) -> list[int]:
+def _working_counts(partition: BandPartition, height: int, width: int) -> Iterator[int]:
     """Numbers of bands of the partition's scheme that leave none empty, falling; not all below the largest work."""
-    r = torch.unique(radii(partition.norm, height, width))
+    r = torch.unique(radii(partition.norm, height, width)).numpy()
     r = r[1:] if partition.dc == "own" else r
     # more bands than pixels a side leave nothing between the lowest two radii, 0 and 2 / side
     most = max(height, width) if partition.linear else min(max(height, width), 64)
-    found = []
     for count in range(most, 0, -1):
         edges = _linear(count) if partition.linear else _octave_edges(count)
-        starts = torch.searchsorted(r, torch.tensor(edges[:-1], dtype=torch.float64))
-        if len(torch.unique(starts)) == count and int(starts[-1]) < len(r):
-            found.append(count)
-    return found
+        if np.diff(np.searchsorted(r, edges[:-1]), append=len(r)).all():
+            yield count
 
 
 def _equal_energy_edges(n_bands: int, images: Tensor, norm: Norm) -> tuple[float, ...]:
     height, width = images.shape[-2:]
     power = torch.zeros(height, width // 2 + 1, dtype=torch.float64)
-    for chunk in images.split(64):
+    for chunk in torch.split(images, 64):
         power += torch.fft.rfft2(chunk.to(torch.float64)).abs().square().sum((0, 1)).cpu()
     r, where = torch.unique(radii(norm, height, width), return_inverse=True)
     share = torch.bincount(where.flatten(), (power * half_plane_weights(height, width)).flatten(), len(r))[1:]

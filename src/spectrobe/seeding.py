@@ -1,4 +1,4 @@
-"""One seed for everything: a generator for each (seed, image id, purpose), so that order, batch and workers never matter."""
+"""One seed for everything: a generator for each (seed, image id, purpose), so that order and workers never matter."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """One FFT a batch: band images, coalition images, energy per band. Pixels in, pixels out; no model.
 
-All functions take float images of any height, width and number of channels, and work in float32 at least, autocast or not.
+All functions take float images of any height, width and number of channels, and work in float32 at least, also under
+autocast.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ def band_images(x: Tensor, bands: BandPartition | int) -> Tensor:
     with torch.autocast(x.device.type, enabled=False):
         spectrum = torch.fft.rfft2(x)
         masks = _masks(bands, height, width, x.device)
-        return torch.fft.irfft2(spectrum[:, None] * masks[:, None], s=(height, width))
+        parts: Tensor = torch.fft.irfft2(spectrum[:, None] * masks[:, None], s=(height, width))
+        return parts
 
 
 def coalition_images(

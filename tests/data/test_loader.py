@@ -144,6 +144,36 @@ def test_a_worker_that_dies_is_said_so(folder: Path) -> None:
         list(load_images(open_data(Dying()), range(COUNT), GEOMETRY, workers=1))
 
 
+def test_workers_outlive_an_interrupt_that_the_caller_handles(folder: Path) -> None:
+    script = """
+import signal, sys, time
+from spectrobe.data import load_images, open_data
+from spectrobe.models.base import Geometry
+caught = []
+signal.signal(signal.SIGINT, lambda number, frame: caught.append(number))
+loaded = 0
+for index, _ in load_images(open_data(sys.argv[1]), list(range(40)) * 5, Geometry(size=(8, 8)), workers=2):
+    loaded += 1
+    if loaded == 3:
+        print("ready", flush=True)
+    while loaded == 4 and not caught:
+        time.sleep(.01)
+print(loaded, len(caught))
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, str(folder)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert out == "200 1\n", err
+
+
 def test_interrupts_leave_no_process_and_no_worker_traceback(folder: Path) -> None:
     script = """
 import sys, time

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from spectrobe.engine.payoffs import payoffs_of
 from spectrobe.engine.store import SCHEMA_VERSION, RunFolder, plain, pretty
 from spectrobe.errors import RunFolderError
 from spectrobe.game.table import PayoffTable
@@ -28,7 +29,6 @@ def make_table(n: int = 5, k: int = 8, seed: int = 0) -> PayoffTable:
         predicted=draws.integers(0, 3, (n, k)).astype(np.int32),
         margin=draws.random((n, k)).astype(np.float32),
         confidence=draws.random((n, k)).astype(np.float32),
-        n_bands=3,
         n_classes=3,
     )
 
@@ -37,22 +37,23 @@ def make_table(n: int = 5, k: int = 8, seed: int = 0) -> PayoffTable:
 def test_shards_come_back_as_they_were(tmp_path: Path, where: str) -> None:
     folder = RunFolder(where.format(tmp_path))
     table = make_table()
-    folder.write_shard(3, table, {"broken.jpg": "truncated"})
+    folder.write_shard(3, table.columns(), {"broken.jpg": "truncated"})
     folder.write_shard(4, None, {"worse.jpg": "empty"})
     assert folder.shards() == [3, 4]
-    found, skipped = folder.read_shard(3)
-    assert found is not None and skipped == {"broken.jpg": "truncated"}
+    columns, skipped = folder.read_shard(3)
+    assert columns is not None and skipped == {"broken.jpg": "truncated"}
+    found = PayoffTable.from_columns(columns)
     for field in fields(PayoffTable):
         one, other = getattr(table, field.name), getattr(found, field.name)
         assert np.array_equal(one, other) if isinstance(one, np.ndarray) else one == other, field.name
     assert folder.read_shard(4) == (None, {"worse.jpg": "empty"})
-    assert len(folder.payoffs([3, 4])) == 5
+    assert len(payoffs_of(folder, [3, 4])) == 5
 
 
 def test_same_table_gives_same_bytes(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    folder.write_shard(0, make_table(), {})
-    folder.write_shard(1, make_table(), {})
+    folder.write_shard(0, make_table().columns(), {})
+    folder.write_shard(1, make_table().columns(), {})
     assert folder.read_bytes(folder.shard_name(0)) == folder.read_bytes(folder.shard_name(1))
 
 
@@ -101,12 +102,21 @@ def test_second_driver_is_refused(tmp_path: Path) -> None:
 
 def test_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(RunFolderError, match="cannot make or write this folder"), RunFolder(tmp_path / "file/run").lock():
+    with (
+        pytest.raises(RunFolderError, match="cannot make or write this folder"),
+        RunFolder(tmp_path / "file/run").lock(),
+    ):
         pass
 
 
 def test_json_has_no_nan_and_reads_back() -> None:
-    content = {"a": np.array([1.0, np.nan]), "b": {"c": (np.float64(np.inf), np.int64(3))}, "d": [], "e": [[1, 2], [3]], "f": {}}
+    content = {
+        "a": np.array([1.0, np.nan]),
+        "b": {"c": (np.float64(np.inf), np.int64(3))},
+        "d": [],
+        "e": [[1, 2], [3]],
+        "f": {},
+    }
     expected = {"a": [1.0, None], "b": {"c": [None, 3]}, "d": [], "e": [[1, 2], [3]], "f": {}}
     assert json.loads(pretty(plain(content))) == expected
     assert json.loads(pretty(0.1 + 0.2)) == 0.1 + 0.2

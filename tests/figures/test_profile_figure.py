@@ -124,6 +124,16 @@ class TestSeveralResults:
         for drawn, result in zip(bars(ax, 2.4), results, strict=True):
             np.testing.assert_allclose(drawn, result.interval, rtol=0, atol=1e-12)
 
+    def test_runs_of_one_model_share_its_colour_and_differ_in_marker_and_label(self) -> None:
+        figure = profile([fake_result(), fake_result(absence="zero")])
+        first, second = (line for line in figure.axes[0].lines if line.get_marker() in ("o", "s"))
+        assert first.get_color() == second.get_color()
+        assert (first.get_marker(), second.get_marker()) == ("o", "s")
+        assert legend_texts(figure)[:2] == [
+            "EfficientNet-Lite0, mean: score 0.31 [0.21, 0.41]",
+            "EfficientNet-Lite0, zero: score 0.31 [0.21, 0.41]",
+        ]
+
     def test_other_image_sizes_leave_out_cycles_per_image(self) -> None:
         results = [fake_result(model_name="a"), fake_result(model_name="b", image_size=(32, 32))]
         assert profile(results).axes[0].child_axes == []

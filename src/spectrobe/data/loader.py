@@ -123,4 +123,4 @@ def _unchanged(item: Any) -> Any:
 
 
 def _leave_interrupts_to_parent(worker: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent shuts workers down; they would print tracebacks
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a parent that finishes its work before it stops needs them

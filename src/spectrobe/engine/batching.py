@@ -72,5 +72,7 @@ def check_batch_size(batch_size: int | str) -> None:
 def halved(batch_size: int) -> int:
     """Half a batch size after memory ran out; SpectrobeError when one image alone does not fit."""
     if batch_size == 1:
-        raise SpectrobeError("memory ran out with one image a batch: use a smaller model, smaller images, or another device")
+        raise SpectrobeError(
+            "memory ran out with one image a batch: use a smaller model, smaller images, or another device"
+        )
     return batch_size // 2

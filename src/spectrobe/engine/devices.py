@@ -9,7 +9,7 @@ from spectrobe.models.base import Model
 
 
 def resolve_device(device: str, model: Model, given_by_name: bool) -> torch.device:
-    """"auto": the accelerator for a model given by name; for the caller's own model, the device it is on.
+    """ "auto": the accelerator for a model given by name; for the caller's own model, the device it is on.
 
     Raises InputError when the device asked for is not there.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -12,7 +12,9 @@ from torch import Tensor
 from spectrobe.bands import BandPartition
 from spectrobe.data.checks import content_digest
 from spectrobe.engine.absence import Absence
+from spectrobe.engine.batching import halved
 from spectrobe.engine.progress import Progress
+from spectrobe.engine.store import Columns
 from spectrobe.errors import BadImageError, ModelOutputError
 from spectrobe.game.coalitions import Design, members
 from spectrobe.game.table import PER_CELL, PayoffTable, cells_from_logits
@@ -58,8 +60,16 @@ class Evaluator:
         image = self.absence.images([], shape)[None].to(self.device)
         return self._logits(image.contiguous(memory_format=torch.channels_last), ["the absence image"], [0])
 
+    def play(self, shard: Shard, progress: Progress) -> Columns:
+        """The shard's rows of the payoff table, as columns."""
+        return self.payoff_table(shard, progress).columns()
+
+    def halved(self) -> Evaluator:
+        """The same with half the batch size; SpectrobeError when one image alone does not fit."""
+        return replace(self, batch_size=halved(self.batch_size))
+
     @torch.inference_mode()
-    def evaluate(self, shard: Shard, progress: Progress) -> PayoffTable:
+    def payoff_table(self, shard: Shard, progress: Progress) -> PayoffTable:
         """Play every coalition of the design on every image. Raises ModelOutputError naming image and coalition."""
         masks = np.stack([self.design.coalitions(image_id) for image_id in shard.ids])
         played = masks[:, : self.passes_per_image]
@@ -90,7 +100,6 @@ class Evaluator:
             band_power=band_energy(shard.pixels - shard.pixels.mean((2, 3), keepdim=True), self.bands).numpy(),
             coalition=masks,
             **{name: cell.cpu().numpy() for name, cell in stored.items()},
-            n_bands=self.bands.n_bands,
             n_classes=self.n_classes,
         )
 
@@ -125,7 +134,9 @@ class Evaluator:
     def _logits(self, images: Tensor, ids: Sequence[str], masks: Sequence[int] | np.ndarray) -> Tensor:
         logits = self.forward(images)
         if logits.shape != (len(images), self.n_classes):
-            raise ModelOutputError(f"expected logits of shape {(len(images), self.n_classes)}, got {tuple(logits.shape)}")
+            raise ModelOutputError(
+                f"expected logits of shape {(len(images), self.n_classes)}, got {tuple(logits.shape)}"
+            )
         if not bool(torch.isfinite(logits).all()):
             bad = int(torch.nonzero(~torch.isfinite(logits).all(dim=1))[0])
             present = np.flatnonzero(members(np.asarray(masks[bad]), self.bands.n_bands)).tolist()

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor
 
 from spectrobe.data.base import ImageData
 from spectrobe.data.loader import load_images
-from spectrobe.engine.batching import halved, is_out_of_memory
-from spectrobe.engine.evaluate import Evaluator, Shard, check_flat
+from spectrobe.engine.batching import is_out_of_memory
+from spectrobe.engine.evaluate import Shard, check_flat
 from spectrobe.engine.phases import reach
 from spectrobe.engine.progress import Progress
+from spectrobe.engine.store import Columns
 from spectrobe.errors import BadImageError, InputError
-from spectrobe.game.fit import Payoffs
-from spectrobe.game.table import PayoffTable
 from spectrobe.models.base import Geometry
 
 _PASSES_PER_SHARD = 2048
 _MOST_IMAGES_PER_SHARD = 256
+
+
+P = TypeVar("P", bound="Player")
 
 
 class Run(Protocol):
@@ -30,14 +32,29 @@ class Run(Protocol):
     def shards(self) -> list[int]:
         """Indices of the complete shards."""
 
-    def write_shard(self, index: int, table: PayoffTable | None, skipped: dict[str, str]) -> None:
+    def write_shard(self, index: int, columns: Columns | None, skipped: Mapping[str, str]) -> None:
         """Keep a shard."""
 
-    def read_shard(self, index: int) -> tuple[PayoffTable | None, dict[str, str]]:
-        """A shard and what it skipped."""
+    def read_shard(self, index: int) -> tuple[Columns | None, dict[str, str]]:
+        """A shard's columns and what it skipped."""
 
-    def payoffs(self, shards: list[int]) -> Payoffs:
-        """The payoff table of some shards."""
+
+class Player(Protocol):
+    """What is done to the images of a shard."""
+
+    @property
+    def passes_per_image(self) -> int:
+        """Forward passes an image."""
+
+    @property
+    def batch_size(self) -> int:
+        """Images a forward pass."""
+
+    def play(self, shard: Shard, progress: Progress) -> Columns:
+        """A row for each image of the shard."""
+
+    def halved(self) -> Self:
+        """The same with half the batch size; SpectrobeError when one image alone does not fit."""
 
 
 @dataclass(frozen=True)
@@ -85,17 +102,15 @@ def shard_size(passes_per_image: int) -> int:
     return max(1, min(_MOST_IMAGES_PER_SHARD, _PASSES_PER_SHARD // passes_per_image))
 
 
-def run_shards(
-    evaluator: Evaluator, loader: ImageLoader, shards: dict[int, Sequence[int]], run: Run, progress: Progress
-) -> Evaluator:
-    """Evaluate the shards (index -> positions) that are not there yet, and store each.
+def run_shards(player: P, loader: ImageLoader, shards: dict[int, Sequence[int]], run: Run, progress: Progress) -> P:
+    """Play the shards (index -> positions) that are not there yet, and store each.
 
-    Returns the evaluator, whose batch size is smaller when memory ran out on the way.
+    Returns the player, whose batch size is smaller when memory ran out on the way.
     """
     there = set(run.shards())
     for index in shards:
         if index in there:
-            progress.advance(evaluator.passes_per_image * len(shards[index]))
+            progress.advance(player.passes_per_image * len(shards[index]))
     missing = [index for index in shards if index not in there]
     images = iter(loader.each([position for index in missing for position in shards[index]]))
     for index in missing:
@@ -107,24 +122,24 @@ def run_shards(
                 skipped[loader.data.ids[position]] = str(image)
             else:
                 good[position] = image
-        progress.advance(evaluator.passes_per_image * len(skipped))
-        table = None
+        progress.advance(player.passes_per_image * len(skipped))
+        columns = None
         if good:
-            evaluator, table = _evaluate(evaluator, _shard(loader.data, good), progress)
-        run.write_shard(index, table, skipped)
+            player, columns = _play(player, _shard(loader.data, good), progress)
+        run.write_shard(index, columns, skipped)
         reach("shard done")
-    return evaluator
+    return player
 
 
-def _evaluate(evaluator: Evaluator, shard: Shard, progress: Progress) -> tuple[Evaluator, PayoffTable]:
+def _play(player: P, shard: Shard, progress: Progress) -> tuple[P, Columns]:
     while True:
         try:
-            return evaluator, evaluator.evaluate(shard, progress)
+            return player, player.play(shard, progress)
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
-            evaluator = replace(evaluator, batch_size=halved(evaluator.batch_size))
-            progress.note(f"memory ran out: batches of {evaluator.batch_size} from here on")
+            player = player.halved()
+            progress.note(f"memory ran out: batches of {player.batch_size} from here on")
 
 
 def _shard(data: ImageData, images: dict[int, Tensor]) -> Shard:

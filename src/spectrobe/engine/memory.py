@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-from spectrobe.errors import InputError
-from spectrobe.game.fit import Payoffs
-from spectrobe.game.table import PayoffTable
+from collections.abc import Mapping
+
+from spectrobe.engine.store import Columns
 
 
 class MemoryRun:
     """Shards in a dictionary."""
 
     def __init__(self) -> None:
-        self._shards: dict[int, tuple[PayoffTable | None, dict[str, str]]] = {}
+        self._shards: dict[int, tuple[Columns | None, dict[str, str]]] = {}
 
     def shards(self) -> list[int]:
         """Indices of the shards that are complete, ascending."""
         return sorted(self._shards)
 
-    def write_shard(self, index: int, table: PayoffTable | None, skipped: dict[str, str]) -> None:
+    def write_shard(self, index: int, columns: Columns | None, skipped: Mapping[str, str]) -> None:
         """Keep one shard; `skipped` names the images left out and why."""
-        self._shards[index] = table, skipped
+        self._shards[index] = columns, dict(skipped)
 
-    def read_shard(self, index: int) -> tuple[PayoffTable | None, dict[str, str]]:
-        """One shard and what it skipped."""
+    def read_shard(self, index: int) -> tuple[Columns | None, dict[str, str]]:
+        """One shard's columns and what it skipped."""
         return self._shards[index]
-
-    def payoffs(self, shards: list[int]) -> Payoffs:
-        """The payoff table of some shards."""
-        tables = [table for table, _ in (self._shards[index] for index in shards) if table is not None]
-        if not tables:
-            raise InputError("no image was scored: all were skipped")
-        return Payoffs.of(PayoffTable.concatenate(tables))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -19,21 +19,22 @@ import numpy as np
 
 from spectrobe.engine.phases import reach
 from spectrobe.errors import RunFolderError
-from spectrobe.game.fit import Payoffs
-from spectrobe.game.table import PayoffTable
-from spectrobe.game.temperature import TEMPERATURES
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 SCHEMA_VERSION = 1
 
+Columns = Mapping[str, np.ndarray | Sequence[str]]
+"""Rows of a table, a column each: arrays (N, ...) (given back as (N, k)) or N strings."""
+
 
 class RunFolder:
     """The files of one run. Raises RunFolderError, saying what to do, where a folder cannot be used."""
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = os.fspath(path)
+    def __init__(self, path: str | os.PathLike[str], rows: str = "payoffs") -> None:
+        """path: the run's folder. rows: the subfolder with the per-image rows."""
+        self.path, self.rows = os.fspath(path), rows
         self.filesystem, self.root = fsspec.core.url_to_fs(self.path)
         self.local = self.filesystem.protocol in ("file", ("file", "local"))
 
@@ -78,7 +79,9 @@ class RunFolder:
         except ValueError:
             content = None
         if not isinstance(content, dict) or not isinstance(content.get("schema_version"), int):
-            raise RunFolderError(f"{self.path}: {name} is damaged (no JSON of a run): delete it, and the same call makes it anew")
+            raise RunFolderError(
+                f"{self.path}: {name} is damaged (no JSON of a run): delete it, and the same call makes it anew"
+            )
         version = content["schema_version"]
         if version > SCHEMA_VERSION:
             raise RunFolderError(
@@ -102,66 +105,53 @@ class RunFolder:
             os.makedirs(self.root, exist_ok=True)
             file = open(os.path.join(self.root, ".lock"), "w")  # noqa: SIM115  # held until the run ends
         except OSError as error:
-            raise RunFolderError(f"{self.path}: cannot make or write this folder ({error.strerror}): choose another --out") from None
+            raise RunFolderError(
+                f"{self.path}: cannot make or write this folder ({error.strerror}): choose another --out"
+            ) from None
         with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                raise RunFolderError(f"{self.path}: another run is writing here: wait for it, or choose another --out") from None
+                raise RunFolderError(
+                    f"{self.path}: another run is writing here: wait for it, or choose another --out"
+                ) from None
             yield
 
     def shard_name(self, index: int) -> str:
         """Where shard `index` is stored."""
-        return f"payoffs/{index:06d}.parquet"
+        return f"{self.rows}/{index:06d}.parquet"
 
     def shards(self) -> list[int]:
         """Indices of the shards that are complete, ascending."""
-        folder = self._full("payoffs")
+        folder = self._full(self.rows)
         if not self.filesystem.exists(folder):
             return []
         names = [PurePosixPath(found).name for found in self.filesystem.ls(folder, detail=False)]
         return sorted(int(name.removesuffix(".parquet")) for name in names if name.endswith(".parquet"))
 
-    def write_shard(self, index: int, table: PayoffTable | None, skipped: dict[str, str]) -> None:
-        """Store one shard; `skipped` names the images left out and why. table: None when all were left out."""
+    def write_shard(self, index: int, columns: Columns | None, skipped: Mapping[str, str]) -> None:
+        """Store one shard; `skipped` names the images left out and why. columns: None when all were left out."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         sink = pa.BufferOutputStream()
-        pq.write_table(_to_arrow(table, skipped), sink, compression="zstd")
+        pq.write_table(_to_arrow(columns or {}, skipped), sink, compression="zstd")
         reach("shard write")
         self.write_bytes(self.shard_name(index), sink.getvalue().to_pybytes())
 
-    def read_shard(self, index: int) -> tuple[PayoffTable | None, dict[str, str]]:
-        """One shard and what it skipped."""
+    def read_shard(self, index: int) -> tuple[Columns | None, dict[str, str]]:
+        """One shard's columns and what it skipped."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         name = self.shard_name(index)
         try:
-            found = pq.read_table(pa.BufferReader(self.read_bytes(name)))
-            return _from_arrow(found)
-        except (pa.ArrowInvalid, KeyError, OSError) as error:
-            raise RunFolderError(f"{self.path}: {name} is damaged ({error}): delete it, and the same call makes it anew") from None
-
-    def payoffs(self, shards: list[int]) -> Payoffs:
-        """The payoff table of some shards, read a shard at a time."""
-        positions = []
-        for index in shards:
-            table, _ = self.read_shard(index)
-            if table is not None:
-                positions.append(table.position)
-                n_bands, n_classes = table.n_bands, table.n_classes
-        if not positions:
-            raise RunFolderError(f"{self.path}: no image was scored")
-
-        def chunks() -> Iterator[PayoffTable]:
-            for index in shards:
-                table, _ = self.read_shard(index)
-                if table is not None:
-                    yield table
-
-        return Payoffs(np.sort(np.concatenate(positions)), chunks, n_bands, n_classes)
+            columns, skipped = _from_arrow(pq.read_table(pa.BufferReader(self.read_bytes(name))))
+        except (pa.ArrowInvalid, KeyError, ValueError, OSError) as error:
+            raise RunFolderError(
+                f"{self.path}: {name} is damaged ({error}): delete it, and the same call makes it anew"
+            ) from None
+        return columns or None, skipped
 
     def _full(self, name: str) -> str:
         return f"{self.root.rstrip('/')}/{name}"
@@ -193,47 +183,31 @@ def pretty(value: Any, indent: str = "") -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
-def _to_arrow(table: PayoffTable | None, skipped: dict[str, str]) -> pa.Table:
+def _to_arrow(columns: Columns, skipped: Mapping[str, str]) -> pa.Table:
+    """Rows as they are, a list column for what has several numbers a row."""
     import pyarrow as pa
 
-    metadata = {"spectrobe.schema_version": str(SCHEMA_VERSION), "spectrobe.skipped": json.dumps(skipped)}
-    if table is None:
-        return pa.table({}).replace_schema_metadata(metadata)
-    metadata |= {"spectrobe.n_bands": str(table.n_bands), "spectrobe.n_classes": str(table.n_classes)}
-
-    def lists(array: np.ndarray) -> pa.Array:
-        flat = pa.array(np.ascontiguousarray(array).reshape(-1))
-        return pa.FixedSizeListArray.from_arrays(flat, int(np.prod(array.shape[1:])))
-
-    columns = {"position": pa.array(table.position), "id": pa.array(table.ids), "label": pa.array(table.label)}
-    columns |= {"digest": pa.array(table.digest), "band_power": lists(table.band_power), "coalition": lists(table.coalition)}
-    columns |= {name: lists(getattr(table, name)) for name in ("log_q", "predicted", "margin", "confidence")}
-    return pa.table(columns).replace_schema_metadata(metadata)
+    arrays = {}
+    for name, column in columns.items():
+        if isinstance(column, np.ndarray) and column.ndim > 1:
+            flat = pa.array(np.ascontiguousarray(column).reshape(-1))
+            arrays[name] = pa.FixedSizeListArray.from_arrays(flat, int(np.prod(column.shape[1:])))
+        else:
+            arrays[name] = pa.array(column)
+    metadata = {"spectrobe.schema_version": str(SCHEMA_VERSION), "spectrobe.skipped": json.dumps(dict(skipped))}
+    return pa.table(arrays).replace_schema_metadata(metadata)
 
 
-def _from_arrow(found: pa.Table) -> tuple[PayoffTable | None, dict[str, str]]:
-    metadata = {key.decode(): value.decode() for key, value in (found.schema.metadata or {}).items()}
-    skipped = json.loads(metadata["spectrobe.skipped"])
-    if "spectrobe.n_bands" not in metadata:
-        return None, skipped
-    n = found.num_rows
+def _from_arrow(found: pa.Table) -> tuple[Columns, dict[str, str]]:
+    import pyarrow as pa
 
-    def lists(name: str) -> np.ndarray:
+    columns: dict[str, np.ndarray | tuple[str, ...]] = {}
+    for name in found.column_names:
         column = found.column(name).combine_chunks()
-        return np.asarray(column.values.to_numpy()).reshape(n, -1)
-
-    table = PayoffTable(
-        position=found.column("position").to_numpy(),
-        ids=tuple(found.column("id").to_pylist()),
-        label=found.column("label").to_numpy(),
-        digest=tuple(found.column("digest").to_pylist()),
-        band_power=lists("band_power"),
-        coalition=lists("coalition"),
-        log_q=lists("log_q").reshape(n, -1, len(TEMPERATURES)),
-        predicted=lists("predicted"),
-        margin=lists("margin"),
-        confidence=lists("confidence"),
-        n_bands=int(metadata["spectrobe.n_bands"]),
-        n_classes=int(metadata["spectrobe.n_classes"]),
-    )
-    return table, skipped
+        if pa.types.is_fixed_size_list(column.type):
+            columns[name] = np.asarray(column.values.to_numpy()).reshape(found.num_rows, -1)
+        elif pa.types.is_string(column.type):
+            columns[name] = tuple(column.to_pylist())
+        else:
+            columns[name] = np.asarray(column.to_numpy(zero_copy_only=False))
+    return columns, json.loads(found.schema.metadata[b"spectrobe.skipped"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,19 @@ from matplotlib.transforms import ScaledTranslation
 
 from spectrobe.bands import BandPartition
 from spectrobe.errors import InputError
-from spectrobe.figures.style import FAINT, INK, MUTED, PAGE_WIDTH, Look, figure_of, looks, restyle, styled, width_inches
+from spectrobe.figures.style import (
+    FAINT,
+    INK,
+    MARKERS,
+    MUTED,
+    PAGE_WIDTH,
+    Look,
+    figure_of,
+    looks,
+    restyle,
+    styled,
+    width_inches,
+)
 
 if TYPE_CHECKING:
     from spectrobe.studies.decomposition import DecomposeResult
@@ -60,11 +73,10 @@ def draw_profile(ax: Axes, results: Sequence[DecomposeResult], above: bool = Tru
     """The points and their intervals, cycles/image above or not; the axis below and the legend are the caller's."""
     band_slots(ax, results[0].bands.n_bands)
     ax.axhline(0, color=INK, linewidth=0.6)
-    look_of = looks(result.model_name for result in results)
     step = min(0.24, GROUP_WIDTH / len(results))
-    for k, result in enumerate(results):
+    for k, (result, look) in enumerate(zip(results, _looks(results), strict=True)):
         x = np.arange(result.bands.n_bands) + (k - (len(results) - 1) / 2) * step
-        draw_points(ax, x, result, look_of[result.model_name])
+        draw_points(ax, x, result, look)
     low, high = value_range(results)
     ax.set_ylim(low - 0.06 * (high - low), high + 0.06 * (high - low))
     ax.set_ylabel(f"Shapley value ({results[0].unit})")
@@ -78,7 +90,7 @@ def draw_points(ax: Axes, x: np.ndarray, result: DecomposeResult, look: Look) ->
     ax.vlines(x, simultaneous[:, 0], simultaneous[:, 1], color=look.color, linewidth=0.8)
     ax.vlines(x, pointwise[:, 0], pointwise[:, 1], color=look.color, linewidth=2.4)
     ax.plot(
-        x, result.shapley, look.marker, color=look.color, markersize=5.5, markeredgecolor="white", markeredgewidth=0.7
+        x, result.shapley, look.marker, color=look.color, markersize=4.5, markeredgecolor="white", markeredgewidth=0.7
     )
 
 
@@ -190,18 +202,9 @@ def _short_title(results: Sequence[DecomposeResult]) -> str:
 
 def _entries(results: Sequence[DecomposeResult], columns: int = 1) -> list[Line2D]:
     """Legend entries: each model with its score, then the two kinds of bars; with two columns these have the second."""
-    look_of = looks(result.model_name for result in results)
     models = [
-        Line2D(
-            [],
-            [],
-            linestyle="",
-            color=look_of[result.model_name].color,
-            marker=look_of[result.model_name].marker,
-            markersize=5,
-            label=f"{result.model_name}: {score_text(result)}",
-        )
-        for result in results
+        Line2D([], [], linestyle="", color=look.color, marker=look.marker, markersize=5, label=label)
+        for look, label in zip(_looks(results), _labels(results), strict=True)
     ]
     bars = interval_entries(results[0].confidence)
     if columns == 2:
@@ -209,6 +212,32 @@ def _entries(results: Sequence[DecomposeResult], columns: int = 1) -> list[Line2
         for column in (models, bars):
             column += [Line2D([], [], linestyle="", label=" ")] * (rows - len(column))
     return [*models, *bars]
+
+
+def _looks(results: Sequence[DecomposeResult]) -> list[Look]:
+    """A look for each result; the runs of one model share its colour and differ in the marker."""
+    look_of = looks(result.model_name for result in results)
+    found: list[Look] = []
+    for result in results:
+        look = look_of[result.model_name]
+        repeats = sum(earlier.color == look.color for earlier in found)
+        found.append(replace(look, marker=MARKERS[repeats % len(MARKERS)]))
+    return found
+
+
+def _labels(results: Sequence[DecomposeResult]) -> list[str]:
+    """Model and score; where one model is drawn more than once, also the settings in which the results differ."""
+    names = [result.model_name for result in results]
+    differing = [
+        setting
+        for setting in ("data_name", "absence", "design", "n_images")
+        if len(set(names)) < len(names) and len({getattr(result, setting) for result in results}) > 1
+    ]
+    return [
+        ", ".join([result.model_name, *(str(getattr(result, setting)) for setting in differing)])
+        + f": {score_text(result)}"
+        for result in results
+    ]
 
 
 def _new_panels(n_power: int, n_entries: int) -> tuple[Figure, list[Axes]]:

@@ -1,1 +1,1 @@
-"""The cooperative game over bands: coalitions, values, Shapley values, intervals, scores. Tables in, numbers out; no model."""
+"""The game over bands: coalitions, values, Shapley values, intervals, scores. Tables in, numbers out; no model."""

@@ -16,7 +16,7 @@ MAX_EXACT_BANDS, MAX_FORCED_BANDS, MAX_PERMUTATION_BANDS = 12, 16, 20
 
 def members(masks: np.ndarray, n_bands: int) -> np.ndarray:
     """Bit masks (...) -> bool (..., M): which bands are present."""
-    return (np.asarray(masks)[..., None] >> np.arange(n_bands)) & 1 == 1
+    return np.asarray((np.asarray(masks)[..., None] >> np.arange(n_bands)) & 1 == 1)
 
 
 def sizes(masks: np.ndarray) -> np.ndarray:
@@ -58,11 +58,11 @@ class ExactDesign(Design):
 
     @property
     def n_coalitions(self) -> int:  # type: ignore[override]  # a constant of the design, derived
-        return 2**self.n_bands
+        return 1 << self.n_bands
 
     @property
     def n_groups(self) -> int:  # type: ignore[override]  # a constant of the design, derived
-        return 2**self.n_bands
+        return 1 << self.n_bands
 
     def coalitions(self, image_id: str) -> np.ndarray:
         return np.arange(2**self.n_bands - 1, -1, -1)
@@ -92,7 +92,7 @@ class PermutationDesign(Design):
 
     @property
     def n_groups(self) -> int:  # type: ignore[override]  # a constant of the design, derived
-        return (self.n_bands + 1) * self.n_bands + 1
+        return self.n_bands * self.n_bands + 1
 
     def order(self, image_id: str) -> np.ndarray:
         """The random order of the bands for one image: int64 (M,)."""
@@ -107,10 +107,10 @@ class PermutationDesign(Design):
         masks = np.asarray(masks, dtype=np.int64)
         present = members(masks, self.n_bands)
         lowest = np.argmax(present, axis=-1)
-        return np.where(masks == 0, 0, 1 + sizes(masks) * self.n_bands + lowest - self.n_bands)
+        return np.where(masks == 0, 0, 1 + (sizes(masks) - 1) * self.n_bands + lowest)
 
     def shapley_rows(self, masks: np.ndarray, payoffs: np.ndarray) -> np.ndarray:
-        # forward chain, largest first: positions 0..M-1; backward chain: the full set (position 0), then M..2M-2; empty last
+        # the forward chain is 0..M-1, the backward one 0 (the full set), then M..2M-2; the empty set is last
         m = self.n_bands
         chains = (np.r_[0:m, 2 * m - 1], np.r_[0, m : 2 * m - 1, 2 * m - 1])
         rows = np.zeros((len(masks), m))
@@ -138,7 +138,8 @@ def make_design(name: str, n_bands: int, seed: int = 0, force: bool = False) -> 
     price = f"{2**n_bands:,} forward passes an image"
     if n_bands > MAX_FORCED_BANDS:
         raise InputError(
-            f"the exact design takes at most {MAX_FORCED_BANDS} bands, got {n_bands} ({price}): use design='permutation'"
+            f"the exact design takes at most {MAX_FORCED_BANDS} bands, got {n_bands} ({price}): "
+            "use design='permutation'"
         )
     if n_bands > MAX_EXACT_BANDS and not force:
         raise InputError(

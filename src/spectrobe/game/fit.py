@@ -14,7 +14,7 @@ from spectrobe.game import shapley
 from spectrobe.game.coalitions import Design, ExactDesign, sizes
 from spectrobe.game.intervals import Replicates, weighted_covariance
 from spectrobe.game.table import PayoffTable
-from spectrobe.game.temperature import TEMPERATURES, at_temperature, best_temperature
+from spectrobe.game.temperature import TEMPERATURES, at_temperature, best_temperature, interpolation_weights
 from spectrobe.game.values import Value
 
 _BLOCK_BYTES = 64 * 2**20
@@ -24,7 +24,8 @@ _BLOCK_BYTES = 64 * 2**20
 class Payoffs:
     """A payoff table that may be too large for memory.
 
-    position: int64 (N,), ascending: the images' places in the data set.   chunks: goes once over all rows, in any order.
+    position: int64 (N,), ascending: the images' places in the data set.
+    chunks: goes once over all rows, in any order.
     """
 
     position: np.ndarray
@@ -125,7 +126,8 @@ def replicate(payoffs: Payoffs, design: Design, value: Value, rows: np.ndarray, 
     rows: (N, M) per-image Shapley values at the temperatures fitted on all images, which give the covariances.
     """
     if value.fits_temperature:
-        block = max(1, _BLOCK_BYTES // (8 * len(TEMPERATURES) * design.n_groups))
+        share = 1 if isinstance(design, ExactDesign) else design.n_bands
+        block = max(1, _BLOCK_BYTES // (8 * len(TEMPERATURES) * design.n_groups * share))
         blocks = [weights[start : start + block] for start in range(0, len(weights), block)]
         phi = np.concatenate([_refitted(payoffs, design, block) for block in blocks])
     else:
@@ -136,17 +138,29 @@ def replicate(payoffs: Payoffs, design: Design, value: Value, rows: np.ndarray, 
 def _refitted(payoffs: Payoffs, design: Design, weights: np.ndarray) -> np.ndarray:
     tau, curves = fit_temperatures(payoffs, design, weights)
     if isinstance(design, ExactDesign):
-        # every image is in every group: the mean payoff is the mean curve at tau (a constant offset has no Shapley value)
+        # every image is in every group: the mean payoff is the mean curve at tau, but for a constant
         return shapley.shapley_values(at_temperature(curves, tau))
+    # Shapley values are linear in the curves: add up curves by band and group, then take them at each replicate's tau
+    at = interpolation_weights(np.nan_to_num(tau))
     phi = np.zeros((len(weights), design.n_bands))
+    block = max(1, _BLOCK_BYTES // (8 * len(TEMPERATURES) * design.n_groups * design.n_bands))
     for chunk in payoffs.chunks():
-        own = weights[:, np.searchsorted(payoffs.position, chunk.position)]
-        groups = design.groups(chunk.coalition)
-        for i in range(len(weights)):
-            drawn = own[i] > 0
-            cells = at_temperature(chunk.log_q[drawn], np.nan_to_num(tau[i])[groups[drawn]])
-            phi[i] += own[i, drawn] @ design.shapley_rows(chunk.coalition[drawn], cells)
-    return phi / weights.sum(1, keepdims=True)
+        for start in range(0, len(chunk), block):
+            part = chunk.rows(slice(start, start + block))
+            own = weights[:, np.searchsorted(payoffs.position, part.position)]
+            curves = own @ _band_curves(part, design).reshape(len(part), -1)
+            phi += np.einsum("rgt,rmgt->rm", at, curves.reshape(len(weights), design.n_bands, *at.shape[1:]))
+    return np.asarray(phi / weights.sum(1, keepdims=True))
+
+
+def _band_curves(chunk: PayoffTable, design: Design) -> np.ndarray:
+    """Each image's curves with the weights they have in its Shapley values, added up by group: (N, M, G, T)."""
+    n, k = chunk.coalition.shape
+    cells = np.eye(k)[:, None].repeat(n, axis=1)
+    weights = np.stack([design.shapley_rows(chunk.coalition, cell) for cell in cells], axis=2)
+    of_group = design.groups(chunk.coalition)[:, :, None] == np.arange(design.n_groups)
+    by_group = (weights[:, :, None] * np.swapaxes(of_group, 1, 2)[:, None]).reshape(n, -1, k)
+    return np.asarray(by_group @ chunk.log_q).reshape(n, design.n_bands, design.n_groups, -1)
 
 
 def _group_sums(chunk: PayoffTable, design: Design) -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,7 @@
 """How sure we are. What is random is the images (and, in the permutation design, each image's order of the bands).
 
-Means by Student's t on per-image payoffs; scores, which are not means, by a studentised bootstrap (Efron & Tibshirani 1993,
-ch. 12) whose standard errors come from the delta method; simultaneous intervals by max-t (Hothorn et al. 2008).
+Means by Student's t on per-image payoffs; scores, which are not means, by a studentised bootstrap (Efron & Tibshirani
+1993, ch. 12) whose standard errors come from the delta method; simultaneous intervals by max-t (Hothorn et al. 2008).
 """
 
 from __future__ import annotations
@@ -190,4 +190,4 @@ def _gradient(statistic: Callable[[np.ndarray], np.ndarray], phi: np.ndarray) ->
         shift = np.zeros_like(phi)
         shift[:, i] = step
         out[:, i] = (statistic(phi + shift) - statistic(phi - shift)) / (2 * step)
-    return np.nan_to_num(out)
+    return np.asarray(np.nan_to_num(out))

@@ -1,7 +1,7 @@
 """One number a model, from its profile: how much it leans on low frequencies, and how much information it takes at all.
 
-A score is a function of Shapley values (..., M) -> (...), made for one band partition. Scores of different partitions are
-never compared.
+A score is a function of Shapley values (..., M) -> (...), made for one band partition. Scores of different partitions
+are never compared.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def score_functions(bands: BandPartition) -> Mapping[str, ScoreFunction]:
 
 
 def falling_weights(bands: BandPartition) -> np.ndarray:
-    """beta_i = mean of 0.75^(8 r) over the band, divided by band 0's: (M,), 0.75^i for 8 linear bands; DC's own is 1."""
+    """beta_i = mean of 0.75^(8 r) over the band divided by band 0's: (M,); 0.75^i for 8 linear bands, 1 for own DC."""
     edges, rate = np.asarray(bands.edges), 8 * np.log(0.75)
     integral = (np.exp(rate * edges[1:]) - np.exp(rate * edges[:-1])) / (rate * np.diff(edges))
     beta = integral / integral[0]

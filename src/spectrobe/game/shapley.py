@@ -25,7 +25,7 @@ def shapley_values(table: ArrayLike) -> np.ndarray:
 
 
 def interactions(table: ArrayLike) -> np.ndarray:
-    """Pairwise Shapley interaction index (Grabisch & Roubens 1999): (..., 2**M) -> (..., M, M), symmetric, NaN diagonal."""
+    """Pairwise Shapley interactions (Grabisch & Roubens 1999): (..., 2**M) -> (..., M, M), symmetric, NaN diagonal."""
     values, n_players = _as_table(table)
     out = np.full((*values.shape[:-1], n_players, n_players), np.nan)
     masks = np.arange(2**n_players)
@@ -43,7 +43,7 @@ def interactions(table: ArrayLike) -> np.ndarray:
 
 
 def moebius(table: ArrayLike) -> np.ndarray:
-    """Moebius transform (Harsanyi dividends): (..., 2**M) -> (..., 2**M), v(S) = sum of the dividends of S's subsets."""
+    """Moebius transform (Harsanyi dividends): (..., 2**M) -> (..., 2**M); v(S) = sum of dividends of S's subsets."""
     values, n_players = _as_table(table)
     out = values.copy()
     for player in range(n_players):
@@ -57,7 +57,7 @@ def _as_table(table: ArrayLike) -> tuple[np.ndarray, int]:
     size = values.shape[-1] if values.ndim else 0
     n_players = size.bit_length() - 1
     if size < 2 or size != 2**n_players:
-        raise InputError(f"expected a table whose last axis holds all 2**M coalitions, M >= 1, got shape {values.shape}")
+        raise InputError(f"expected a table (..., 2**M) of all coalitions, M >= 1, got shape {values.shape}")
     return values, n_players
 
 
@@ -68,7 +68,7 @@ def _popcount(masks: np.ndarray) -> np.ndarray:
 def _weights(coalition_sizes: np.ndarray, n_players: int) -> np.ndarray:
     """1 / (n C(n-1, s)) in log space, where binomials would overflow from about n = 60."""
     s = coalition_sizes.astype(np.float64)
-    return np.exp(gammaln(s + 1) + gammaln(n_players - s) - gammaln(n_players + 1))
+    return np.asarray(np.exp(gammaln(s + 1) + gammaln(n_players - s) - gammaln(n_players + 1)))
 
 
 @lru_cache(maxsize=8)
@@ -79,6 +79,7 @@ def _shapley_matrix(n_players: int) -> np.ndarray:
     matrix = np.empty((n_players, 2**n_players))
     for player in range(n_players):
         present = masks >> player & 1 == 1
-        matrix[player] = np.where(present, _weights(np.maximum(size - 1, 0), n_players), -_weights(np.minimum(size, n_players - 1), n_players))
+        matrix[player, present] = _weights(size[present] - 1, n_players)
+        matrix[player, ~present] = -_weights(size[~present], n_players)
     matrix.setflags(write=False)
     return matrix

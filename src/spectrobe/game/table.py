@@ -1,9 +1,11 @@
-"""The payoff table: what is stored of each image and coalition, enough for every value, score and subset without the model."""
+"""The payoff table: what is stored of each image and coalition; values and scores follow without the model."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +21,7 @@ class PayoffTable:
     """One row an image, one cell an image and coalition; K cells a row, T = 32 inverse temperatures.
 
     position: int64 (N,), the image's place in the data set.   ids: N strings.   label: int64 (N,), the reference class.
-    digest: N strings, of the pixels.   band_power: float64 (N, M), energy per band of the intact image without its mean (DC).
+    digest: N strings, of the pixels.   band_power: float64 (N, M), energy per band of the intact image without DC.
     coalition: int64 (N, K) bit masks, full first, empty last.   log_q: float32 (N, K, T), log softmax(tau z)_label.
     predicted: int32 (N, K), top class.   margin: float32 (N, K), label's logit minus the best other.
     confidence: float32 (N, K), probability of the top class at tau = 1.
@@ -35,8 +37,24 @@ class PayoffTable:
     predicted: np.ndarray
     margin: np.ndarray
     confidence: np.ndarray
-    n_bands: int
     n_classes: int
+
+    @property
+    def n_bands(self) -> int:
+        """Number of bands M."""
+        return int(self.band_power.shape[1])
+
+    def columns(self) -> dict[str, np.ndarray | tuple[str, ...]]:
+        """The table as columns of N rows, from which `from_columns` makes it again."""
+        return {f.name: getattr(self, f.name) for f in fields(self)} | {"n_classes": np.full(len(self), self.n_classes)}
+
+    @classmethod
+    def from_columns(cls, columns: Mapping[str, Any]) -> PayoffTable:
+        """The table that `columns` came from; KeyError when one is missing."""
+        own = {f.name: columns[f.name] for f in fields(cls)}
+        n = len(own["ids"])
+        own["log_q"] = np.reshape(own["log_q"], (n, -1, len(TEMPERATURES)))
+        return cls(**(own | {"n_classes": int(own["n_classes"][0])}))
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -44,9 +62,14 @@ class PayoffTable:
     def rows(self, index: np.ndarray | slice) -> PayoffTable:
         """The table of some images, in the order asked for."""
         index = np.arange(len(self))[index]
-        arrays = {f.name: getattr(self, f.name) for f in fields(self) if isinstance(getattr(self, f.name), np.ndarray)}
-        texts = {name: tuple(getattr(self, name)[i] for i in index) for name in ("ids", "digest")}
-        return replace(self, **{name: array[index] for name, array in arrays.items()}, **texts)
+        kept: dict[str, Any] = {}
+        for f in fields(self):
+            column = getattr(self, f.name)
+            if isinstance(column, np.ndarray):
+                kept[f.name] = column[index]
+            elif isinstance(column, tuple):
+                kept[f.name] = tuple(column[i] for i in index)
+        return replace(self, **kept)
 
     @staticmethod
     def concatenate(tables: Sequence[PayoffTable]) -> PayoffTable:
@@ -54,14 +77,14 @@ class PayoffTable:
         first = tables[0]
         if len(tables) == 1:
             return first
-        merged: dict[str, object] = {}
+        merged: dict[str, Any] = {}
         for f in fields(first):
             parts = [getattr(table, f.name) for table in tables]
             if isinstance(parts[0], np.ndarray):
                 merged[f.name] = np.concatenate(parts)
             elif isinstance(parts[0], tuple):
                 merged[f.name] = tuple(item for part in parts for item in part)
-        return replace(first, **merged)  # type: ignore[arg-type]  # field by field, of the field's own type
+        return replace(first, **merged)
 
 
 def cells_from_logits(logits: Tensor, labels: Tensor) -> dict[str, Tensor]:

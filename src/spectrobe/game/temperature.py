@@ -1,7 +1,7 @@
 """The stored grid of inverse temperatures, and the best one for a mean log-likelihood curve.
 
-The curve tau -> log softmax(tau z)_y is concave and smooth, so a cubic spline through 32 stored points gives it
-back (error measured in the tests). Splines are linear in the stored values: the mean curve's spline is the spline of the mean.
+The curve tau -> log softmax(tau z)_y is concave and smooth, so a cubic spline through 32 stored points gives it back
+(error measured in the tests). Splines are linear in the stored values: the mean curve's spline is the splines' mean.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def best_temperature(curves: np.ndarray) -> np.ndarray:
 
 
 def at_temperature(curves: np.ndarray, tau: np.ndarray) -> np.ndarray:
-    """Each curve's value at its own inverse temperature: (..., 32) and tau that broadcasts to (...) -> float64 (...)."""
+    """Each curve's value at its own inverse temperature: (..., 32), tau broadcasting to (...) -> float64 (...)."""
     return np.asarray(np.einsum("...t,...t->...", curves, interpolation_weights(tau)))
 
 
@@ -62,7 +62,7 @@ def interpolation_weights(tau: np.ndarray) -> np.ndarray:
 
 
 def _argmax_hermite(low: np.ndarray, high: np.ndarray, d_low: np.ndarray, d_high: np.ndarray) -> np.ndarray:
-    """Where in [0, 1] the cubic Hermite piece with these end values and slopes is largest, given d_low > 0 >= d_high."""
+    """Where in [0, 1] the cubic with these end values and slopes is largest, given d_low > 0 >= d_high."""
     a = 6 * (low - high) + 3 * (d_low + d_high)
     b = 6 * (high - low) - 4 * d_low - 2 * d_high
     root = np.sqrt(np.maximum(b**2 - 4 * a * d_low, 0.0))

@@ -1,7 +1,7 @@
 """What a coalition is worth: payoffs per image, whose mean over images is v(S). One class a value.
 
-A value turns the cells of a payoff table into payoffs; the table holds enough for all of them. Values of other packages are
-found through the entry point group "spectrobe.values" (a subclass of Value).
+A value turns the cells of a payoff table into payoffs; the table holds enough for all of them. Values of other packages
+are found through the entry point group "spectrobe.values" (a subclass of Value).
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from spectrobe.game.temperature import UNIT, at_temperature
 
 
 class Value(ABC):
-    """name: what the user writes. unit: of payoffs and Shapley values. needs_labels: whether unlabelled data is refused.
+    """name: what the user writes.   unit: of payoffs and Shapley values.
+    needs_labels: whether unlabelled data is refused.
     fits_temperature: whether payoffs depend on the fitted inverse temperature of each coalition.
     """
 
@@ -41,7 +42,7 @@ class LogLikelihood(Value):
 
     def payoffs(self, table: PayoffTable, tau: np.ndarray) -> np.ndarray:
         log_q = table.log_q[:, :, UNIT].astype(np.float64)
-        return log_q - log_q[:, -1:]  # the empty coalition is last
+        return np.asarray(log_q - log_q[:, -1:])  # the empty coalition is last
 
 
 class UsableInformation(Value):
@@ -53,7 +54,7 @@ class UsableInformation(Value):
     name, unit, fits_temperature = "usable-information", "nats", True
 
     def payoffs(self, table: PayoffTable, tau: np.ndarray) -> np.ndarray:
-        return np.log(table.n_classes) + at_temperature(table.log_q, tau)
+        return np.asarray(np.log(table.n_classes) + at_temperature(table.log_q, tau))
 
 
 class Accuracy(Value):
@@ -62,7 +63,7 @@ class Accuracy(Value):
     name, unit = "accuracy", "share of images"
 
     def payoffs(self, table: PayoffTable, tau: np.ndarray) -> np.ndarray:
-        return (table.predicted == table.label[:, None]).astype(np.float64)
+        return np.asarray(table.predicted == table.label[:, None], dtype=np.float64)
 
 
 class Margin(Value):
@@ -71,7 +72,7 @@ class Margin(Value):
     name, unit = "margin", "logits"
 
     def payoffs(self, table: PayoffTable, tau: np.ndarray) -> np.ndarray:
-        return table.margin.astype(np.float64)
+        return np.asarray(table.margin, dtype=np.float64)
 
 
 class Agreement(Value):
@@ -80,7 +81,7 @@ class Agreement(Value):
     name, unit, needs_labels = "agreement", "share of images", False
 
     def payoffs(self, table: PayoffTable, tau: np.ndarray) -> np.ndarray:
-        return (table.predicted == table.predicted[:, :1]).astype(np.float64)  # the full coalition is first
+        return np.asarray(table.predicted == table.predicted[:, :1], dtype=np.float64)  # the full coalition is first
 
 
 DEFAULT_VALUE = UsableInformation.name

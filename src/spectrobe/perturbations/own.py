@@ -59,7 +59,11 @@ def _wanted(function: Callable[..., Any], name: str) -> tuple[str, ...]:
     except (TypeError, ValueError):  # some builtins have no signature: images alone
         return ()
     parameters = list(signature.parameters.values())
-    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    positional = (
+        inspect.Parameter.POSITIONAL_ONLY,
+        inspect.Parameter.POSITIONAL_OR_KEYWORD,
+        inspect.Parameter.VAR_POSITIONAL,
+    )
     if not parameters or parameters[0].kind not in positional:
         raise InputError(f"expected {name} to take images as its first argument, got {name}{signature}")
     rest = parameters[1:]

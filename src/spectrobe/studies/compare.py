@@ -11,7 +11,6 @@ import numpy as np
 from spectrobe.errors import InputError
 from spectrobe.game.intervals import (
     Estimate,
-    Replicates,
     bootstrap_weights,
     holm,
     mean_intervals,
@@ -91,7 +90,9 @@ def compare(result_a: DecomposeResult, result_b: DecomposeResult) -> Comparison:
     for name, statistic in score_functions(result_a.bands).items():
         undefined = [r for r in (a, b) if np.isnan(r.scores[name].value)]
         if undefined:
-            scores[name] = Estimate.undefined(f"{undefined[0].model_name}: {undefined[0].scores[name].reason}", confidence)
+            scores[name] = Estimate.undefined(
+                f"{undefined[0].model_name}: {undefined[0].scores[name].reason}", confidence
+            )
             p_worse[name] = 1.0
             continue
         difference = _difference(statistic, result_a.bands.n_bands)
@@ -111,13 +112,19 @@ def _check_comparable(a: DecomposeResult, b: DecomposeResult) -> None:
     for what in ("bands", "value", "absence", "design", "confidence", "seed"):
         one, other = getattr(a.settings, what), getattr(b.settings, what)
         if one != other:
-            raise InputError(f"these runs cannot be compared: {what} is {one} in A and {other} in B; repeat one with the other's")
+            raise InputError(
+                f"these runs cannot be compared: {what} is {one} in A and {other} in B; repeat one with the other's"
+            )
 
 
 def _shared_positions(a: DecomposeResult, b: DecomposeResult) -> np.ndarray:
     """Positions of the images both runs have; InputError when an image of one place differs."""
     images = [
-        {int(p): (i, d) for chunk in r.table().chunks() for p, i, d in zip(chunk.position, chunk.ids, chunk.digest, strict=True)}
+        {
+            int(p): (i, d)
+            for chunk in r.table().chunks()
+            for p, i, d in zip(chunk.position, chunk.ids, chunk.digest, strict=True)
+        }
         for r in (a, b)
     ]
     shared = sorted(images[0].keys() & images[1].keys())
@@ -127,7 +134,9 @@ def _shared_positions(a: DecomposeResult, b: DecomposeResult) -> np.ndarray:
     for position in shared:
         (id_a, pixels_a), (id_b, pixels_b) = images[0][position], images[1][position]
         if id_a != id_b or (same_size and pixels_a != pixels_b):
-            raise InputError(f"these runs are not on the same images: image {position} is {id_a!r} in A and {id_b!r} in B (or has other pixels)")
+            raise InputError(
+                f"these runs are not on the same images: image {position} is {id_a!r} in A and {id_b!r} in B (or has other pixels)"
+            )
     return np.asarray(shared)
 
 

@@ -10,6 +10,7 @@ from typing import Any, cast
 from spectrobe.bands import BandPartition
 from spectrobe.data.checks import duplicate_warning
 from spectrobe.engine.absence import DEFAULT_ABSENCE
+from spectrobe.engine.payoffs import payoffs_of
 from spectrobe.engine.phases import reach
 from spectrobe.engine.progress import Progress, Silent
 from spectrobe.errors import InputError
@@ -92,7 +93,7 @@ def _play(run: Preparation, progress: Progress) -> DecomposeResult:
     skipped: dict[str, str] = {}
     for index in shards:
         skipped |= run.store.read_shard(index)[1]
-    payoffs = run.store.payoffs(list(shards))
+    payoffs = payoffs_of(run.store, list(shards))
     if len(payoffs) < 2:
         raise InputError(f"expected at least 2 readable images, got {len(payoffs)}: intervals over images need more")
     same = duplicate_warning(*_digests(payoffs))

@@ -176,7 +176,9 @@ class DecomposeResult:
             return self._payoffs
         if self._folder is None:
             raise SpectrobeError("this result has no payoff table: load the run folder it came from")
-        return self._folder.payoffs(self._folder.shards())
+        from spectrobe.engine.payoffs import payoffs_of
+
+        return payoffs_of(self._folder, self._folder.shards())
 
     def replicates(self) -> Replicates:
         """Bootstrap replicates of the Shapley values; the same images are drawn for every model of one data set."""
@@ -259,7 +261,9 @@ class DecomposeResult:
             )
         except (KeyError, TypeError, ValueError, IndexError) as error:
             where = folder.path if folder else "result.json"
-            raise RunFolderError(f"{where}: result.json is damaged ({error!r}): delete it, and the same call makes it anew") from None
+            raise RunFolderError(
+                f"{where}: result.json is damaged ({error!r}): delete it, and the same call makes it anew"
+            ) from None
 
 
 _ARRAYS = ("shapley", "stderr", "interval", "simultaneous", "interactions", "power_db")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import stats
 
+from spectrobe.engine.payoffs import payoffs_of
 from spectrobe.game.fit import fit
 from spectrobe.game.intervals import Replicates, images_for, studentised, weighted_covariance
 from spectrobe.game.scores import DEFAULT_SCORE, score_functions
@@ -38,7 +39,9 @@ def how_many_images(run: Preparation, progress: Progress) -> tuple[int, list[str
     stderr, n_played = _score_stderr(run, list(pilot))
     if not np.isfinite(stderr):
         progress.note(f"forecast: none, the score is not defined on the pilot's {n_played} images")
-        return most, [] if tolerance is None else [f"the pilot gave no score, so tolerance {tolerance:g} could not be planned for"]
+        return most, [] if tolerance is None else [
+            f"the pilot gave no score, so tolerance {tolerance:g} could not be planned for"
+        ]
     z = stats.norm.ppf(0.5 + run.settings.confidence / 2)
     if tolerance is None:
         progress.note(f"forecast: standard error of the score {stderr * np.sqrt(n_played / most):.3f} at {most} images")
@@ -57,7 +60,7 @@ def how_many_images(run: Preparation, progress: Progress) -> tuple[int, list[str
 
 def _score_stderr(run: Preparation, shards: list[int]) -> tuple[float, int]:
     """Standard error of the score on the pilot, by the delta method."""
-    payoffs = run.store.payoffs(shards)
+    payoffs = payoffs_of(run.store, shards)
     if len(payoffs) < 2:
         return np.nan, len(payoffs)
     design, value = run.settings.make_design(), make_value(run.settings.value)

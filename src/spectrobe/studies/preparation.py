@@ -21,6 +21,7 @@ from spectrobe.engine.absence import Absence, Surroundings, absence_class
 from spectrobe.engine.batching import best_batch_size, check_batch_size
 from spectrobe.engine.devices import resolve_device
 from spectrobe.engine.evaluate import Evaluator, Shard
+from spectrobe.engine.identity import refuse_other
 from spectrobe.engine.local import ImageLoader, Run, run_shards, shard_size
 from spectrobe.engine.memory import MemoryRun
 from spectrobe.engine.phases import reach
@@ -107,7 +108,9 @@ def prepare(
     order = seeded_order(images.ids, settings["seed"])
     if selection["images"] is not None:
         if selection["images"] > len(images):
-            raise InputError(f"expected at most {len(images)} images, which {images.name} has, got images={selection['images']}")
+            raise InputError(
+                f"expected at most {len(images)} images, which {images.name} has, got images={selection['images']}"
+            )
         order = order[: selection["images"]]
     _check_classes(images, order, settings["value"])
     loader = ImageLoader(images, opened.geometry, loading["workers"], loading["on_bad_image"])
@@ -152,7 +155,7 @@ def prepare(
     )
     evaluator = Evaluator(opened.forward, n_classes, described.bands, design, absence, device, 1)
     if begun is not None:
-        _refuse_other(begun["identity"], identity, str(out))
+        refuse_other(begun["identity"], identity, str(out))
         settled = begun["settled"]
     else:
         settled = _settle(execution, opened, evaluator, loader, order, described, sample.shape[1:])
@@ -168,9 +171,13 @@ def prepare(
 
 def _check_labels(images: ImageData, value: str) -> None:
     if len(images) < 2:
-        raise InputError(f"expected at least 2 images, got {len(images)} in {images.name}: intervals over images need more")
+        raise InputError(
+            f"expected at least 2 images, got {len(images)} in {images.name}: intervals over images need more"
+        )
     if images.labels is None and make_value(value).needs_labels:
-        raise InputError(f"{images.name} has no labels, which value {value!r} needs: give labels, or use --value agreement")
+        raise InputError(
+            f"{images.name} has no labels, which value {value!r} needs: give labels, or use --value agreement"
+        )
 
 
 def _check_classes(images: ImageData, order: np.ndarray, value: str) -> None:
@@ -201,7 +208,10 @@ def _absence(kind: type[Absence], surroundings: Surroundings, begun: Run | None)
 
 
 def _fingerprint(state: Mapping[str, Tensor]) -> dict[str, str]:
-    return {name: hashlib.sha256(tensor.contiguous().numpy().tobytes()).hexdigest() for name, tensor in sorted(state.items())}
+    return {
+        name: hashlib.sha256(tensor.contiguous().numpy().tobytes()).hexdigest()
+        for name, tensor in sorted(state.items())
+    }
 
 
 def _settle(
@@ -224,7 +234,8 @@ def _settle(
         few = [int(p) for p in order[: min(N_GUARD, max(2, len(order) // 8))]]
         player = replace(evaluator, forward=forward, batch_size=size)
         label = None if loader.data.labels is None else loader.data.labels[few]
-        table = player.evaluate(Shard(tuple(few), tuple(loader.data.ids[p] for p in few), label, loader.stack(few)), Silent())
+        shard = Shard(tuple(few), tuple(loader.data.ids[p] for p in few), label, loader.stack(few))
+        table = player.payoff_table(shard, Silent())
         return fit(Payoffs.of(table), settings.make_design(), make_value(settings.value)).rows
 
     batch = torch.rand(size, *shape, device=evaluator.device).contiguous(memory_format=torch.channels_last)
@@ -246,7 +257,9 @@ def _begin(
     if absence.state:
         from safetensors.torch import save
 
-        store.write_bytes("absence.safetensors", save({name: tensor.contiguous() for name, tensor in absence.state.items()}))
+        store.write_bytes(
+            "absence.safetensors", save({name: tensor.contiguous() for name, tensor in absence.state.items()})
+        )
     store.write_json(
         "run.json",
         {
@@ -260,23 +273,3 @@ def _begin(
             "times": {"started": time.time()},
         },
     )
-
-
-def _refuse_other(begun: Mapping[str, Any], wanted: Mapping[str, Any], folder: str) -> None:
-    differences = [
-        f"{path}: there {was!r}, now {now!r}" for path, was, now in differing(begun, wanted)
-    ]
-    if differences:
-        raise RunFolderError(
-            f"{folder} holds a run of other settings ({'; '.join(differences[:3])}): choose another --out, or repeat that call"
-        )
-
-
-def differing(a: Any, b: Any, path: str = "") -> list[tuple[str, Any, Any]]:
-    """Where two JSON-able descriptions differ: (dotted path, value in a, value in b)."""
-    if isinstance(a, Mapping) and isinstance(b, Mapping):
-        found = []
-        for key in {**a, **b}:
-            found += differing(a.get(key), b.get(key), f"{path}.{key}" if path else str(key))
-        return found
-    return [] if a == b else [(path, a, b)]

@@ -39,9 +39,12 @@ def save_decomposition(result: DecomposeResult, folder: str | os.PathLike[str]) 
     with run.lock():
         if run.exists("run.json"):
             raise RunFolderError(f"{run.path}: expected a new folder, found a run: choose another, or remove it")
-        run.write_json("run.json", {"command": "decompose", "identity": {"settings": result.settings.to_dict()}, "environment": environment()})
+        run.write_json(
+            "run.json",
+            {"command": "decompose", "identity": {"settings": result.settings.to_dict()}, "environment": environment()},
+        )
         for index, chunk in enumerate(result.table().chunks()):
-            run.write_shard(index, chunk, dict(result.skipped) if index == 0 else {})
+            run.write_shard(index, chunk.columns(), dict(result.skipped) if index == 0 else {})
         run.write_json("result.json", result.to_dict())
 
 
@@ -56,4 +59,9 @@ def environment() -> dict[str, Any]:
             versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    return {"versions": versions, "python": platform.python_version(), "machine": platform.machine(), "system": platform.system()}
+    return {
+        "versions": versions,
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "system": platform.system(),
+    }

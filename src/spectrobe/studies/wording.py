@@ -48,7 +48,9 @@ def summary(result: DecomposeResult) -> str:
 
 
 def _what(result: DecomposeResult) -> str:
-    return {"usable-information": "usable information", "log-likelihood": "log-likelihood"}.get(result.value, result.value)
+    return {"usable-information": "usable information", "log-likelihood": "log-likelihood"}.get(
+        result.value, result.value
+    )
 
 
 def _half_below(result: DecomposeResult) -> str:

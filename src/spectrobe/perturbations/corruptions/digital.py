@@ -34,7 +34,9 @@ def saturate(x: Tensor, generator: np.random.Generator, factor: float, shift: fl
     spread = value - least
     saturation = spread / value.clamp(min=1e-12)
     red = x.new_tensor([0.0, 1.0, 1.0])[:, None, None]
-    away = torch.where(spread > 0, (value - x) / spread.clamp(min=1e-12), red)  # 0 at the largest channel, 1 at the least
+    away = torch.where(
+        spread > 0, (value - x) / spread.clamp(min=1e-12), red
+    )  # 0 at the largest channel, 1 at the least
     return value * (1 - (saturation * factor + shift).clamp(0, 1) * away)
 
 

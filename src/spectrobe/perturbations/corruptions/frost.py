@@ -64,7 +64,7 @@ def _texture(look: int, side: int) -> Tensor:
     for angle in np.pi * (np.arange(_DIRECTIONS) + generator.random()) / _DIRECTIONS:
         along, across = fx * np.cos(angle) + fy * np.sin(angle), fy * np.cos(angle) - fx * np.sin(angle)
         # white noise smeared 12 px along the needle, 1 px across
-        needles.append(noise(np.exp(-2 * np.pi**2 * ((12 * along) ** 2 + across ** 2))))
+        needles.append(noise(np.exp(-2 * np.pi**2 * ((12 * along) ** 2 + across**2))))
         owner.append(noise(grain))
     crystals = np.take_along_axis(np.array(needles), np.argmax(owner, 0)[None], 0)[0]
     cloud = noise(1 / np.maximum(radius, 1 / side) ** 1.3)

@@ -45,8 +45,6 @@ def parameters(name: str, severity: int, side: int) -> dict[str, float]:
     return {key: points.at(severity, side) for key, points in TABLE[name].items()}
 
 
-
-
 TABLE: dict[str, dict[str, Points]] = {
     # noise ------------------------------------------------------------------------------------------------------------
     "gaussian_noise": {"std": Points((0.08, 0.12, 0.18, 0.26, 0.38), (0.04, 0.06, 0.08, 0.09, 0.10))},

@@ -77,12 +77,8 @@ def _plasma(generator: np.random.Generator, size: int, decay: float) -> np.ndarr
         pairs = corners + np.roll(corners, -1, 0)
         field[half::step, half::step] = displaced(pairs + np.roll(pairs, -1, 1))
         centres = field[half::step, half::step]
-        field[::step, half::step] = displaced(
-            centres + np.roll(centres, 1, 0) + corners + np.roll(corners, -1, 1)
-        )
-        field[half::step, ::step] = displaced(
-            centres + np.roll(centres, 1, 1) + corners + np.roll(corners, -1, 0)
-        )
+        field[::step, half::step] = displaced(centres + np.roll(centres, 1, 0) + corners + np.roll(corners, -1, 1))
+        field[half::step, ::step] = displaced(centres + np.roll(centres, 1, 1) + corners + np.roll(corners, -1, 0))
         step, wobble = half, wobble / decay
     field -= field.min()
     return field / field.max()

@@ -1,0 +1,30 @@
+"""The payoff table of a run, read a shard at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from spectrobe.engine.local import Run
+from spectrobe.errors import InputError
+from spectrobe.game.fit import Payoffs
+from spectrobe.game.table import PayoffTable
+
+
+def payoffs_of(run: Run, shards: Sequence[int]) -> Payoffs:
+    """The payoff table of some shards of a run; InputError when no image was scored."""
+
+    def chunks() -> Iterator[PayoffTable]:
+        for index in shards:
+            columns, _ = run.read_shard(index)
+            if columns is not None:
+                yield PayoffTable.from_columns(columns)
+
+    position, n_bands, n_classes = [np.empty(0, dtype=np.int64)], 0, 0
+    for chunk in chunks():
+        position.append(chunk.position)
+        n_bands, n_classes = chunk.n_bands, chunk.n_classes
+    if n_bands == 0:
+        raise InputError("no image was scored: all were left out")
+    return Payoffs(np.sort(np.concatenate(position)), chunks, n_bands, n_classes)

@@ -1,0 +1,206 @@
+"""Hugging Face classifiers from local folders: preprocessing is measured, heads are checked, the hub may be away."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from spectrobe.errors import InputError, MissingExtraError
+from spectrobe.models import check_model, open_model
+from spectrobe.models.image_processor import processor_preprocessing
+
+transformers = pytest.importorskip("transformers")
+
+INET = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+HALF = ([0.5] * 3, [0.5] * 3)
+CLIP = ([0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711])
+
+
+def vit_config(**more):
+    return transformers.ViTConfig(
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        image_size=32,
+        patch_size=8,
+        **more,
+    )
+
+
+def saved_vit(folder, processor=None, **more) -> str:
+    torch.manual_seed(0)
+    transformers.ViTForImageClassification(vit_config(**more)).save_pretrained(folder)
+    if processor is None:
+        processor = transformers.ViTImageProcessor(size={"height": 32, "width": 32})
+    if processor:
+        processor.save_pretrained(folder)
+    return f"hf:{folder}"
+
+
+PROCESSORS = [
+    # make, keyword arguments, size, resize, interpolation, (mean, std)
+    ("ViTImageProcessor", {}, (224, 224), (224, 224), "bilinear", HALF),
+    (
+        "ViTImageProcessor",
+        {"size": {"height": 64, "width": 48}, "resample": 3, "image_mean": INET[0], "image_std": INET[1]},
+        (64, 48),
+        (64, 48),
+        "bicubic",
+        INET,
+    ),
+    ("ViTImageProcessor", {"do_normalize": False}, (224, 224), (224, 224), "bilinear", (None, None)),
+    ("ViTImageProcessor", {"do_resize": False}, None, None, "bilinear", HALF),
+    ("BitImageProcessor", {}, (224, 224), 224, "bicubic", CLIP),
+    ("DeiTImageProcessor", {}, (224, 224), (256, 256), "bicubic", HALF),
+    ("ConvNextImageProcessor", {"size": {"shortest_edge": 224}}, (224, 224), 256, "bicubic", HALF),
+    ("ConvNextImageProcessor", {}, (384, 384), (384, 384), "bicubic", HALF),
+    ("LevitImageProcessor", {}, (224, 224), 256, "bicubic", INET),
+    ("PoolFormerImageProcessor", {}, (224, 224), 248, "bicubic", INET),
+    ("MobileNetV2ImageProcessor", {}, (224, 224), 256, "bilinear", HALF),
+    ("EfficientNetImageProcessor", {}, (346, 346), (346, 346), "bicubic", HALF),
+    ("CLIPImageProcessor", {}, (224, 224), 224, "bicubic", CLIP),
+]
+
+
+@pytest.mark.parametrize(
+    "kind, given, size, resize, interpolation, normalisation", PROCESSORS, ids=[row[0] + str(i) for i, row in enumerate(PROCESSORS)]
+)
+def test_what_a_processor_does(kind, given, size, resize, interpolation, normalisation):
+    own = processor_preprocessing("hf:x", getattr(transformers, kind)(**given))
+    assert (own.geometry.size, own.geometry.resize) == (size, resize)
+    assert own.geometry.interpolation == interpolation
+    mean, std = normalisation
+    if mean is None:
+        assert own.mean is own.std is None
+    else:
+        assert (list(own.mean), list(own.std)) == (mean, std)  # the configuration's own digits
+
+
+def test_rescaling_that_shifts():
+    """EfficientNet's rescale_offset: x / 127.5 - 1, then the normalisation."""
+    processor = transformers.EfficientNetImageProcessor(rescale_factor=1 / 127.5, rescale_offset=True)
+    own = processor_preprocessing("hf:x", processor)
+    np.testing.assert_allclose(own.mean, [0.75] * 3, atol=1e-5)
+    np.testing.assert_allclose(own.std, [0.25] * 3, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "kind, given, message",
+    [
+        ("MobileViTImageProcessor", {}, "keeps the channels red, green, blue, this one reorders"),
+        ("DetrImageProcessor", {"do_pad": True, "pad_size": {"height": 2000, "width": 2000}}, "pads or adds a border"),
+        ("ViTMAEImageProcessor", {}, ""),
+    ],
+)
+def test_what_cannot_be_mirrored_is_refused(kind, given, message):
+    if not hasattr(transformers, kind):
+        pytest.skip(f"no {kind} in this version")
+    with pytest.raises(InputError, match=message):
+        processor_preprocessing("hf:x", getattr(transformers, kind)(**given))
+
+
+@pytest.mark.parametrize("kind", ["ViTImageProcessor", "LevitImageProcessor", "CLIPImageProcessor"])
+def test_our_pixels_normalised_are_the_processors(kind):
+    """A photograph-like image of exactly the model's size: the processor and our normalisation agree."""
+    processor = getattr(transformers, kind)()
+    own = processor_preprocessing("hf:x", processor)
+    pixels = torch.randint(0, 256, (3, 224, 224), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    theirs = processor(images=[pixels], do_resize=False, return_tensors="pt")["pixel_values"][0]
+    mean, std = (torch.tensor(v).view(3, 1, 1) for v in (own.mean, own.std))
+    torch.testing.assert_close((pixels / 255 - mean) / std, theirs, atol=1e-5, rtol=0)
+
+
+def test_local_folder(tmp_path):
+    text = saved_vit(tmp_path, num_labels=3, id2label={0: "cat", 1: "dog", 2: "emu"}, label2id={"cat": 0, "dog": 1, "emu": 2})
+    model = open_model(text)
+    assert (model.n_classes, model.class_names) == (3, ("cat", "dog", "emu"))
+    assert (model.geometry.size, model.mean, model.std) == ((32, 32), (0.5,) * 3, (0.5,) * 3)
+    x = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    theirs = transformers.ViTForImageClassification.from_pretrained(tmp_path).eval()
+    with torch.no_grad():
+        torch.testing.assert_close(model.forward(x), theirs((x - 0.5) / 0.5).logits, atol=1e-5, rtol=0)
+    assert check_model(model, x) == []
+    assert set(model.identity()["versions"]) == {"torch", "transformers"}
+
+
+def test_overrides_and_checkpoint(tmp_path):
+    text = saved_vit(tmp_path / "base", num_labels=3)
+    assert open_model(text).class_names is None  # LABEL_0, LABEL_1, ... name nothing
+    with pytest.raises(InputError, match="expected num_classes=7 as asked, got a model of 3 classes"):
+        open_model(text, num_classes=7)
+    tuned = transformers.ViTForImageClassification(vit_config(num_labels=7))
+    tuned.save_pretrained(tmp_path / "tuned")
+    model = open_model(f"{text}?checkpoint={tmp_path}/tuned/model.safetensors&num_classes=7&mean=0.4&std=0.3&size=40&crop=1")
+    assert (model.n_classes, model.mean, model.geometry.size) == (7, (0.4,) * 3, (40, 40))
+    assert torch.equal(model.module.classifier.weight, tuned.classifier.weight)
+    a, b = (open_model(f"{text}?pretrained=false") for _ in range(2))
+    assert a.identity()["weights_sha256"] == b.identity()["weights_sha256"]
+    assert a.identity()["notes"] == ["random weights (seed 0)"]
+
+
+def test_weights_in_half_precision_are_run_in_float32(tmp_path):
+    transformers.ViTForImageClassification(vit_config()).bfloat16().save_pretrained(tmp_path)
+    transformers.ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(tmp_path)
+    model = open_model(f"hf:{tmp_path}")
+    assert model.module.classifier.weight.dtype == torch.float32
+
+
+def test_a_folder_without_a_processor(tmp_path):
+    text = saved_vit(tmp_path, processor=False)
+    with pytest.raises(InputError, match="image processor could not be loaded .* give mean, std and size") as caught:
+        open_model(text)
+    assert "\n" not in str(caught.value)
+    model = open_model(f"{text}?mean=0&std=1&size=32")
+    assert (model.mean, model.geometry.size) == (None, (32, 32))
+
+
+def test_a_backbone_without_a_head(tmp_path):
+    transformers.ViTModel(vit_config()).save_pretrained(tmp_path)
+    transformers.ViTImageProcessor().save_pretrained(tmp_path)
+    with pytest.raises(InputError, match=r"has no trained classifier, its classifier\.bias, classifier\.weight are missing"):
+        open_model(f"hf:{tmp_path}")
+
+
+def test_multi_label_is_refused_by_name(tmp_path):
+    text = saved_vit(tmp_path, num_labels=3, problem_type="multi_label_classification")
+    with pytest.raises(InputError, match="is a multi-label classifier"):
+        open_model(text)
+
+
+def test_models_that_classify_no_images(tmp_path):
+    transformers.BertConfig(hidden_size=8, num_attention_heads=1, num_hidden_layers=1).save_pretrained(tmp_path)
+    transformers.ViTImageProcessor().save_pretrained(tmp_path)
+    with pytest.raises(InputError, match="is a bert model, for which transformers has no image classifier"):
+        open_model(f"hf:{tmp_path}")
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("hf:/no/such/folder", "expected a folder with config.json, or a hub name"),
+        ("hf:./nets", "expected a folder with config.json, or a hub name"),
+        ("hf:someone/something", "configuration could not be loaded .*: give the name of a local folder"),
+    ],
+)
+def test_what_cannot_be_had(no_hub, text, message):
+    with pytest.raises(InputError, match=message) as caught:
+        open_model(text)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_with_a_broken_configuration(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "no-such-type"}))
+    with pytest.raises(InputError, match="configuration could not be loaded") as caught:
+        open_model(f"hf:{tmp_path}")
+    assert "\n" not in str(caught.value)
+
+
+def test_without_transformers(monkeypatch):
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(MissingExtraError, match=r"hf:x needs transformers.*pip install 'spectrobe\[hf\]'"):
+        open_model("hf:x")
