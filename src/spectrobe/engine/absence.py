@@ -33,13 +33,18 @@ class Surroundings:
     load: LoadImages
     seed: int
 
-    def sample(self) -> Sequence[int]:
-        """Positions of the first 512 images in seeded order."""
-        return [int(i) for i in seeded_order(self.ids, self.seed)[:N_STATISTICS]]
+    def mean_of(self, statistic: Callable[[Tensor], Tensor]) -> Tensor:
+        """Mean of a statistic (N, ...) -> (N, ...) over the first 512 images in seeded order: float32 (...)."""
+        sample = [int(i) for i in seeded_order(self.ids, self.seed)[:N_STATISTICS]]
+        total, count = torch.zeros(()), 0
+        for start in range(0, len(sample), 32):
+            found = statistic(self.load(sample[start : start + 32]).to(torch.float64))
+            total, count = total + found.sum(0), count + len(found)
+        return (total / count).to(torch.float32)
 
 
 class Absence(ABC):
-    """name: what the user writes. constant: the absence image is the same for all images, so its empty coalition is too.
+    """name: what the user writes. constant: the absence image is the same for all, and so is the empty coalition.
 
     state: tensors measured on the data set once, stored in the run and part of its identity.
     """
@@ -76,11 +81,7 @@ class Mean(Absence):
 
     @classmethod
     def measure(cls, surroundings: Surroundings) -> dict[str, Tensor]:
-        total, count = 0.0, 0
-        for start in range(0, len(surroundings.sample()), 32):
-            images = surroundings.load(surroundings.sample()[start : start + 32])
-            total, count = total + images.sum(0, dtype=torch.float64), count + len(images)
-        return {"mean": (total / count).to(torch.float32)}  # type: ignore[union-attr]  # a tensor after the first chunk
+        return {"mean": surroundings.mean_of(lambda images: images)}
 
     def images(self, positions: Sequence[int], shape: torch.Size) -> Tensor:
         return self.state["mean"]
@@ -93,12 +94,7 @@ class Noise(Absence):
 
     @classmethod
     def measure(cls, surroundings: Surroundings) -> dict[str, Tensor]:
-        total, count = 0.0, 0
-        for start in range(0, len(surroundings.sample()), 32):
-            images = surroundings.load(surroundings.sample()[start : start + 32])
-            power = torch.fft.rfft2(images.to(torch.float64)).abs().square().sum(0)
-            total, count = total + power, count + len(images)
-        return {"amplitude": (total / count).sqrt().to(torch.float32)}  # type: ignore[union-attr,operator]  # as above
+        return {"amplitude": surroundings.mean_of(lambda images: torch.fft.rfft2(images).abs().square()).sqrt()}
 
     def images(self, positions: Sequence[int], shape: torch.Size) -> Tensor:
         height, width = shape[-2:]

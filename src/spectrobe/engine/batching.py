@@ -21,8 +21,8 @@ def best_batch_size(
 ) -> int:
     """The batch size with the best throughput of a few tried, for a run of so many forward passes.
 
-    Not the largest that fits: on CPUs small batches stay in the cache and are faster. Sizes that run out of memory are left
-    out, and the search stops when it has taken its share of the run's time.
+    Not the largest that fits: on CPUs small batches stay in the cache and are faster. Sizes that run out of memory are
+    left out, and the search stops when it has taken its share of the run's time.
     """
     candidates = CANDIDATES_CPU if device.type == "cpu" else CANDIDATES_DEVICE
     best, best_rate, spent, budget = 1, 0.0, 0.0, np.inf

@@ -104,7 +104,7 @@ class Evaluator:
         )
 
     def _batches(self, shard: Shard, played: np.ndarray) -> Iterator[tuple[int, Tensor]]:
-        """Coalition images of all (image, coalition) pairs in row-major order, a batch at a time: (first pair, images)."""
+        """Coalition images of all (image, coalition) pairs, row-major, a batch at a time: (first pair, images)."""
         n, k = played.shape
         size = shard.pixels[0].numel()
         block = max(1, _BLOCK_BYTES // (4 * size * (self.bands.n_bands + 1)))
@@ -141,8 +141,8 @@ class Evaluator:
             bad = int(torch.nonzero(~torch.isfinite(logits).all(dim=1))[0])
             present = np.flatnonzero(members(np.asarray(masks[bad]), self.bands.n_bands)).tolist()
             raise ModelOutputError(
-                f"the model returned NaN or infinite logits for image {ids[bad]!r} with bands {present or 'none'} present: "
-                "check its weights and precision (precision='float32')"
+                f"the model returned NaN or infinite logits for image {ids[bad]!r} with bands {present or 'none'} "
+                "present: check its weights and precision (precision='float32')"
             )
         return logits
 

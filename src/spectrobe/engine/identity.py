@@ -14,7 +14,8 @@ def refuse_other(begun: Mapping[str, Any], wanted: Mapping[str, Any], folder: st
     if found:
         more = f" and {len(found) - 3} more" if len(found) > 3 else ""
         raise RunFolderError(
-            f"{folder} holds a run of other settings ({'; '.join(found[:3])}{more}): choose another --out, or repeat that call"
+            f"{folder} holds a run of other settings ({'; '.join(found[:3])}{more}): "
+            "choose another --out, or repeat that call"
         )
 
 

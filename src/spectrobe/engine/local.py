@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from spectrobe.data.base import ImageData
-from spectrobe.data.loader import load_images
+from spectrobe.data.loader import OnBadImage, load_images
 from spectrobe.engine.batching import is_out_of_memory
 from spectrobe.engine.evaluate import Shard, check_flat
 from spectrobe.engine.phases import reach
@@ -64,7 +64,7 @@ class ImageLoader:
     data: ImageData
     geometry: Geometry
     workers: int = 0
-    on_bad_image: str = "error"
+    on_bad_image: OnBadImage = "error"
 
     def each(self, positions: Sequence[int]) -> Iterable[tuple[int, Tensor | BadImageError]]:
         """(position, pixels or what was wrong), in order; raises BadImageError unless bad images are skipped."""

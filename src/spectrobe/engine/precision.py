@@ -36,8 +36,8 @@ def choose_precision(
     """Settle the precision before a run.
 
     rows_of: plays the game on the guard's images with a forward function, giving per-image Shapley values (n, M).
-    bfloat16 is taken when it is at least 1.1 times faster on `batch` and moves every Shapley value by less than a tenth of
-    the standard error forecast for `n_images` images.
+    bfloat16 is taken when it is at least 1.1 times faster on `batch` and moves every Shapley value by less than a tenth
+    of the standard error forecast for `n_images` images.
     """
     if precision == "float32" or precision == "bfloat16":
         return PrecisionChoice(precision, "asked for")
@@ -45,7 +45,7 @@ def choose_precision(
         raise InputError(f"expected precision 'auto', 'float32' or 'bfloat16', got {precision!r}")
     if not model.differentiable:
         return PrecisionChoice("float32", "this kind of model has a precision of its own")
-    # CPUs without instructions for it are tens of times slower in bfloat16: one image rules it out before batches are timed
+    # CPUs without instructions for it are tens of times slower in bfloat16: one image rules it out
     gain = _gain(model, device, batch[:1], alternations=1)
     if gain > 1 / _HOPELESS:
         gain = _gain(model, device, batch, _ALTERNATIONS)

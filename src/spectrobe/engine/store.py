@@ -1,7 +1,7 @@
 """A run on disk: run.json, payoffs/*.parquet, result.json, in a local folder or any fsspec location.
 
-A file is complete or absent: written aside, flushed to the disk, renamed. run.json says what the run is; a folder of other
-settings is refused. Times stand in run.json alone.
+A file is complete or absent: written aside, flushed to the disk, renamed. run.json says what the run is; a folder of
+other settings is refused. Times stand in run.json alone.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SCHEMA_VERSION = 1
+_MEND = "delete it, and the same call makes it anew"
 
 Columns = Mapping[str, np.ndarray | Sequence[str]]
 """Rows of a table, a column each: arrays (N, ...) (given back as (N, k)) or N strings."""
@@ -85,7 +86,8 @@ class RunFolder:
         version = content["schema_version"]
         if version > SCHEMA_VERSION:
             raise RunFolderError(
-                f"{self.path}: {name} has schema version {version}, this spectrobe reads up to {SCHEMA_VERSION}: update spectrobe"
+                f"{self.path}: {name} has schema version {version}, this spectrobe reads up to {SCHEMA_VERSION}: "
+                "update spectrobe"
             )
         return content
 

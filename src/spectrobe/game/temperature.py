@@ -69,4 +69,4 @@ def _argmax_hermite(low: np.ndarray, high: np.ndarray, d_low: np.ndarray, d_high
     with np.errstate(divide="ignore", invalid="ignore"):
         # the form that stays stable when the quadratic term vanishes; the falling root of a t^2 + b t + d_low
         t = 2 * d_low / (-b + root)
-    return np.clip(np.nan_to_num(t, nan=0.0, posinf=1.0, neginf=0.0), 0.0, 1.0)
+    return np.asarray(np.clip(np.nan_to_num(t, nan=0.0, posinf=1.0, neginf=0.0), 0.0, 1.0))

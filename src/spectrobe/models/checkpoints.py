@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,41 @@ _WRAPPERS = ("state_dict", "model_state_dict", "model", "model_ema", "state_dict
 _PREFIXES = ("module.", "_orig_mod.", "model.")
 
 
+@dataclass(frozen=True)
+class Misfit:
+    """Where a file and a model differ: keys that are missing, keys too many, {key: (shape in file, in model)}."""
+
+    missing: Sequence[str]
+    extra: Sequence[str]
+    shapes: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]]
+
+    def __bool__(self) -> bool:
+        return bool(self.missing or self.extra or self.shapes)
+
+    def error(self, name: str, path: Path, num_classes: int | None) -> InputError:
+        """One line: the two class counts where only the classifier differs, else up to 3 keys of each kind."""
+        head = self._head()
+        if head and not self.missing and not self.extra:
+            has, needs = head
+            asked = f"num_classes={num_classes}" if num_classes else "no num_classes given"
+            return InputError(
+                f"{name}: expected a checkpoint of {needs} classes ({asked}), {path.name} has {has}: "
+                f"give num_classes={has}"
+            )
+        shapes = [f"{key} {has} for {needs}" for key, (has, needs) in self.shapes.items()]
+        kinds = {"missing": self.missing, "extra": self.extra, "mis-shaped": shapes}
+        listed = "; ".join(_some(kind, keys) for kind, keys in kinds.items() if keys)
+        return InputError(f"{name}: {path.name} does not fit the model: {listed}")
+
+    def _head(self) -> tuple[int, int] | None:
+        """(classes in the file, in the model) when one layer's weight and bias differ, in their first side alone."""
+        if not all(has and needs and has[1:] == needs[1:] for has, needs in self.shapes.values()):
+            return None
+        counts = {(has[0], needs[0]) for has, needs in self.shapes.values()}
+        layers = {key.rpartition(".")[0] for key in self.shapes}
+        return counts.pop() if len(counts) == len(layers) == 1 else None
+
+
 def load_checkpoint(
     module: nn.Module, path: Path, name: str, num_classes: int | None = None, allow_pickle: bool = False
 ) -> tuple[str, ...]:
@@ -25,13 +61,34 @@ def load_checkpoint(
     Raises InputError: no such file, a file that needs full unpickling (unless allowed), missing, extra and mis-shaped
     keys (up to 3 of each), another number of classes.
     """
+    expected = module.state_dict()
+    state, notes = read_checkpoint(path, expected, allow_pickle)
+    wanted = {key: tuple(value.shape) for key, value in expected.items() if isinstance(value, Tensor)}
+    misfit = Misfit(
+        # older files lack the counters of batch norm, and eval mode needs none
+        missing=[key for key in wanted if key not in state and not key.endswith("num_batches_tracked")],
+        extra=[key for key in state if key not in wanted],
+        shapes={
+            key: (tuple(state[key].shape), shape)
+            for key, shape in wanted.items()
+            if key in state and tuple(state[key].shape) != shape
+        },
+    )
+    if misfit:
+        raise misfit.error(name, path, num_classes)
+    module.load_state_dict(state)
+    return notes
+
+
+def read_checkpoint(
+    path: Path, expected: Mapping[str, Any], allow_pickle: bool = False
+) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """The tensors in `path`, under the names that a model of state dict `expected` uses, and notes on what was done."""
     state, notes = _unwrapped(_read(path, allow_pickle), path)
-    state, stripped = _stripped(state, module.state_dict())
+    state, stripped = _stripped(state, expected)
     if stripped:
         notes.append(f"stripped {' '.join(stripped)} from the keys of {path.name}")
-    _check_fit(state, module.state_dict(), path, name, num_classes)
-    module.load_state_dict(state)
-    return (f"weights from {path.name}", *notes)
+    return state, (f"weights from {path.name}", *notes)
 
 
 def _read(path: Path, allow_pickle: bool) -> Any:
@@ -123,43 +180,5 @@ def _all_have(state: Mapping[str, Tensor], prefix: str, expected: Mapping[str, A
     return all(key.startswith(prefix) for key in state) and not any(key.startswith(prefix) for key in expected)
 
 
-def _check_fit(
-    state: Mapping[str, Tensor], expected: Mapping[str, Any], path: Path, name: str, num_classes: int | None
-) -> None:
-    wanted = {key: tuple(value.shape) for key, value in expected.items() if isinstance(value, Tensor)}
-    counters = {
-        key for key in wanted if key.endswith("num_batches_tracked")
-    }  # older files lack them, and eval needs none
-    missing = [key for key in wanted if key not in state and key not in counters]
-    extra = [key for key in state if key not in wanted]
-    other = [key for key in wanted if key in state and tuple(state[key].shape) != wanted[key]]
-    if not (missing or extra or other):
-        return
-    head = _head(state, wanted, other)
-    if head and not missing and not extra:
-        has, needs = head
-        asked = f"num_classes={num_classes}" if num_classes else "no num_classes given"
-        raise InputError(
-            f"{name}: expected a checkpoint of {needs} classes ({asked}), {path.name} has {has}: give num_classes={has}"
-        )
-    shapes = [f"{key} {tuple(state[key].shape)} for {wanted[key]}" for key in other]
-    parts = [_some("missing", missing), _some("extra", extra), _some("mis-shaped", shapes)]
-    raise InputError(f"{name}: {path.name} does not fit the model: {'; '.join(part for part in parts if part)}")
-
-
-def _head(
-    state: Mapping[str, Tensor], wanted: Mapping[str, tuple[int, ...]], other: Sequence[str]
-) -> tuple[int, int] | None:
-    """(classes in the file, classes in the model) when the classifier's weight and bias are all that differs."""
-    shapes = [(tuple(state[key].shape), wanted[key]) for key in other]
-    if not all(has and needs and has[1:] == needs[1:] for has, needs in shapes):
-        return None
-    counts = {(has[0], needs[0]) for has, needs in shapes}
-    layers = {key.rpartition(".")[0] for key in other}
-    return counts.pop() if len(counts) == len(layers) == 1 else None
-
-
 def _some(kind: str, keys: Sequence[str]) -> str:
-    if not keys:
-        return ""
     return f"{len(keys)} {kind} ({', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''})"

@@ -13,7 +13,13 @@ from torch import Tensor, nn
 
 from spectrobe.errors import InputError
 from spectrobe.models.base import Model
-from spectrobe.models.huggingface import fetched, hub_or_folder, hub_preprocessing, require_transformers
+from spectrobe.models.huggingface import (
+    fetched,
+    hub_or_folder,
+    hub_preprocessing,
+    quiet_transformers,
+    require_transformers,
+)
 from spectrobe.models.module import ModuleModel
 from spectrobe.models.options import ModelOptions
 from spectrobe.models.registry import Scheme
@@ -41,7 +47,7 @@ class ZeroShotClassifier(nn.Module):
 
 def _open(target: str, options: ModelOptions) -> Model:
     name = f"clip:{target}"
-    transformers = require_transformers(name)
+    require_transformers(name)
     if not options.class_names:
         raise InputError(
             f"{name}: expected class names, which zero-shot models need: class_names=[...] or ?class_names=FILE"
@@ -49,10 +55,16 @@ def _open(target: str, options: ModelOptions) -> Model:
     prompts = options.prompts or DEFAULT_PROMPTS
     if not all("{}" in prompt for prompt in prompts):
         raise InputError(f"{name}: expected prompts with {{}} where the class name goes, got {prompts[0]!r}")
-    source = hub_or_folder(target)
+    with quiet_transformers():
+        return _opened(name, hub_or_folder(target), prompts, options)
+
+
+def _opened(name: str, source: str, prompts: tuple[str, ...], options: ModelOptions) -> Model:
+    from transformers import AutoModel, AutoTokenizer
+
     preprocessing = hub_preprocessing(name, source, options)
-    model = fetched(name, "weights", lambda: transformers.AutoModel.from_pretrained(source, dtype=torch.float32))
-    tokenizer = fetched(name, "tokenizer", lambda: transformers.AutoTokenizer.from_pretrained(source))
+    model = fetched(name, "weights", lambda: AutoModel.from_pretrained(source, dtype=torch.float32))
+    tokenizer = fetched(name, "tokenizer", lambda: AutoTokenizer.from_pretrained(source))
     if not hasattr(model, "get_text_features") or not hasattr(model, "logit_scale"):
         raise InputError(f"{name}: expected a CLIP or SigLIP model, got {type(model).__name__}")
     text = _class_embeddings(model.eval(), tokenizer, options.class_names, prompts)

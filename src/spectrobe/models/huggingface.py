@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from spectrobe.errors import InputError, MissingExtraError
 from spectrobe.models.adapter import agreed_classes
 from spectrobe.models.base import Geometry, Model
-from spectrobe.models.checkpoints import load_checkpoint
+from spectrobe.models.checkpoints import Misfit, read_checkpoint
 from spectrobe.models.image_processor import processor_preprocessing
 from spectrobe.models.messages import first_line
 from spectrobe.models.module import ModuleModel
@@ -22,9 +23,15 @@ T = TypeVar("T")
 
 def _open(target: str, options: ModelOptions) -> Model:
     name = f"hf:{target}"
-    transformers = require_transformers(name)
-    source = hub_or_folder(target)
-    config = fetched(name, "configuration", lambda: transformers.AutoConfig.from_pretrained(source))
+    require_transformers(name)
+    with quiet_transformers():
+        return _opened(name, hub_or_folder(target), options)
+
+
+def _opened(name: str, source: str, options: ModelOptions) -> Model:
+    from transformers import AutoConfig
+
+    config = fetched(name, "configuration", lambda: AutoConfig.from_pretrained(source))
     if getattr(config, "problem_type", None) == "multi_label_classification":
         raise InputError(f"{name} is a multi-label classifier: expected a model of exclusive classes")
     preprocessing = hub_preprocessing(name, source, options)
@@ -35,12 +42,12 @@ def _open(target: str, options: ModelOptions) -> Model:
     return ModuleModel(module, name, preprocessing, classes, class_names, notes, ("torch", "transformers"))
 
 
-def require_transformers(name: str) -> Any:
+def require_transformers(name: str) -> None:
+    """Raise MissingExtraError where transformers is not installed."""
     try:
-        import transformers
+        import transformers  # noqa: F401
     except ImportError:
         raise MissingExtraError("transformers", "hf", name) from None
-    return transformers
 
 
 def hub_or_folder(target: str) -> str:
@@ -109,9 +116,48 @@ def _create(name: str, source: str, config: Any, options: ModelOptions) -> tuple
         config.num_labels = options.num_classes
     with fixed_seed():
         module = Classifier.from_config(config, dtype=torch.float32)
-    if options.checkpoint is None:
-        return module, (NOTE,)
-    return module, load_checkpoint(module, options.checkpoint, name, options.num_classes, options.allow_pickle)
+    return (
+        (module, (NOTE,)) if options.checkpoint is None else _with_checkpoint(name, module, options.checkpoint, options)
+    )
+
+
+def _with_checkpoint(name: str, module: Any, path: Path, options: ModelOptions) -> tuple[Any, tuple[str, ...]]:
+    """Loaded by transformers itself, which knows the names that its models' tensors had in older versions."""
+    import torch
+
+    state, notes = read_checkpoint(path, module.state_dict(), options.allow_pickle)
+    loaded, report = type(module).from_pretrained(
+        None,
+        config=module.config,
+        state_dict=state,
+        dtype=torch.float32,
+        ignore_mismatched_sizes=True,
+        output_loading_info=True,
+    )
+    misfit = Misfit(
+        missing=sorted(report["missing_keys"]),
+        extra=sorted(report["unexpected_keys"]),
+        shapes={key: (tuple(has), tuple(needs)) for key, has, needs in sorted(report["mismatched_keys"])},
+    )
+    if misfit:
+        raise misfit.error(name, path, options.num_classes)
+    return loaded, notes
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """No progress bars and no loading report: what matters of it is said in our own words."""
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
 
 
 def _head_classes(config: Any) -> int | None:

@@ -32,6 +32,11 @@ def processor_preprocessing(name: str, processor: Any) -> Preprocessing:
     size = seen.shape[1], seen.shape[2]
     if size == (_HEIGHT, _WIDTH):
         geometry = Geometry(interpolation=_interpolation(processor))
+    elif _shown(name, processor, ramp.transpose(1, 0, 2).copy()).shape[1:] != size:
+        raise InputError(
+            f"{name}: expected a processor that gives images of one size, this one's depends on the image: "
+            f"give mean, std and size"
+        )
     else:
         geometry = Geometry(size, _resize(name, seen), _interpolation(processor))
     plain = not np.any(np.abs(mean) > 1e-6) and bool(np.all(np.abs(np.array(std) - 1) < 1e-6))
@@ -87,9 +92,10 @@ def _resize(name: str, seen: NDArray[np.float64]) -> int | tuple[int, int]:
     centred = abs(middle_across - _WIDTH / 2) <= 1.1 * across and abs(middle_down - _HEIGHT / 2) <= 1.1 * down
     if not centred:
         raise InputError(f"{name}: expected a processor that crops the centre of an image, this one crops elsewhere")
-    if abs(across / down - 1) < 0.01:
-        return round(min(_HEIGHT, _WIDTH) / down)
-    return round(_HEIGHT / down), round(_WIDTH / across)
+    height, width = _HEIGHT / down, _WIDTH / across
+    if abs(width - height * _WIDTH / _HEIGHT) <= 1.5:  # whole pixels: the longer side is off by up to one
+        return round(height)
+    return round(height), round(width)
 
 
 def _line(values: NDArray[np.float64], length: int) -> tuple[float, float]:

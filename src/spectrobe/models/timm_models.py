@@ -59,6 +59,12 @@ def _create(name: str, options: ModelOptions, sized: Mapping[str, Any]) -> Any:
         with fixed_seed():
             module = timm.create_model(name, pretrained=False, **classes, **sized)
     else:
+        config = timm.models.get_pretrained_cfg(name, allow_unregistered=True)
+        if options.num_classes is not None and config is not None and config.num_classes != options.num_classes:
+            raise InputError(
+                f"timm:{name}: expected num_classes={config.num_classes}, the pretrained head's, "
+                f"got {options.num_classes}: give ?checkpoint=FILE with it"
+            )
         try:
             module = timm.create_model(name, pretrained=True, **sized)
         except Exception as error:  # hub, network, cache and weight errors have no common base
@@ -81,8 +87,8 @@ def _refuse_unknown(name: str) -> None:
     base, _, tag = name.partition(".")
     if not timm.is_model(base):
         raise InputError(f"timm has no model {name!r}{nearest(base, timm.list_models())}")
-    if tag and timm.models.get_pretrained_cfg(name, allow_unregistered=False) is None:
-        tagged = timm.list_models(f"{base}.*", pretrained=True)
+    tagged = timm.list_models(f"{base}.*", pretrained=True)
+    if tag and name not in tagged:
         raise InputError(f"timm has no weights {name!r}{nearest(name, tagged)}")
 
 

@@ -30,7 +30,7 @@ __all__ = [
 
 
 def perturbation(name: str, **settings: Any) -> Perturbation:
-    """One perturbation by name: `perturbation("gaussian_noise", severity=3)`, `perturbation("pgd_linf", eps=8/255, model=m)`.
+    """One perturbation by name: `perturbation("snow", severity=3)`, `perturbation("pgd_linf", eps=8/255, model=model)`.
 
     A corruption needs its severity, 1 to 5: there is no default. `names()` lists the names. Raises InputError for an
     unknown name (with the nearest ones), an unknown or missing setting, a severity outside 1 to 5.

@@ -1,7 +1,7 @@
 """Perturbations as text: `ITEM[,ITEM]`, ITEM = NAME[:SEVERITY|:FROM-TO][:key=value;key=value...].
 
 gaussian_noise:3                      one severity
-gaussian_noise:1-5, gaussian_noise    severities 1 to 5; a bare corruption means all five, since ImageNet-C averages them
+gaussian_noise:1-5, gaussian_noise    severities 1 to 5; a bare name means all five, as ImageNet-C averages them
 imagenet-c:3, imagenet-c              each of the 15 at severity 3; at all five (75 perturbations)
 imagenet-c-extra                      the 4 extra ones
 pgd_linf:eps=4/255;steps=20           settings of an attack
@@ -32,7 +32,7 @@ _MOST_STEPS = 64
 
 @dataclass(frozen=True)
 class PerturbationSpec:
-    """A name and settings, checked for the name alone; `build` makes the perturbation, with a model where it needs one."""
+    """A name and settings, of which only the name is checked; `build` makes the perturbation, given a model if need be."""
 
     name: str
     settings: Mapping[str, Any] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Is one model's profile different from another's, on the same images? Paired, so that what the images share cancels."""
+"""Is one model's profile different from another's on the same images? Paired: what the images share cancels."""
 
 from __future__ import annotations
 
@@ -119,14 +119,7 @@ def _check_comparable(a: DecomposeResult, b: DecomposeResult) -> None:
 
 def _shared_positions(a: DecomposeResult, b: DecomposeResult) -> np.ndarray:
     """Positions of the images both runs have; InputError when an image of one place differs."""
-    images = [
-        {
-            int(p): (i, d)
-            for chunk in r.table().chunks()
-            for p, i, d in zip(chunk.position, chunk.ids, chunk.digest, strict=True)
-        }
-        for r in (a, b)
-    ]
+    images = [_images(result) for result in (a, b)]
     shared = sorted(images[0].keys() & images[1].keys())
     if len(shared) < 2:
         raise InputError(f"these runs share {len(shared)} image(s): expected two runs on the same data set")
@@ -135,9 +128,18 @@ def _shared_positions(a: DecomposeResult, b: DecomposeResult) -> np.ndarray:
         (id_a, pixels_a), (id_b, pixels_b) = images[0][position], images[1][position]
         if id_a != id_b or (same_size and pixels_a != pixels_b):
             raise InputError(
-                f"these runs are not on the same images: image {position} is {id_a!r} in A and {id_b!r} in B (or has other pixels)"
+                f"these runs are not on the same images: image {position} is {id_a!r} in A and {id_b!r} in B, "
+                "or has other pixels"
             )
     return np.asarray(shared)
+
+
+def _images(result: DecomposeResult) -> dict[int, tuple[str, str]]:
+    """Position -> id and content digest of every image."""
+    found: dict[int, tuple[str, str]] = {}
+    for chunk in result.table().chunks():
+        found |= dict(zip(chunk.position.tolist(), zip(chunk.ids, chunk.digest, strict=True), strict=True))
+    return found
 
 
 def _restricted(result: DecomposeResult, positions: np.ndarray) -> DecomposeResult:

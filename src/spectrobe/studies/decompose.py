@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import ExitStack
-from typing import Any, cast
+from typing import Any
 
 from spectrobe.bands import BandPartition
 from spectrobe.data.checks import duplicate_warning
@@ -17,7 +17,7 @@ from spectrobe.errors import InputError
 from spectrobe.game.fit import Payoffs
 from spectrobe.game.intervals import check_confidence
 from spectrobe.game.values import DEFAULT_VALUE, make_value
-from spectrobe.studies.decomposition import DecomposeResult, Settings, summarise
+from spectrobe.studies.decomposition import DecomposeResult, summarise
 from spectrobe.studies.pilot import how_many_images
 from spectrobe.studies.preparation import Preparation, prepare
 
@@ -100,13 +100,14 @@ def _play(run: Preparation, progress: Progress) -> DecomposeResult:
     notes += [same] if same else []
     passes = run.evaluator.passes_per_image * len(payoffs) + int(run.evaluator.absence.constant)
     reach("tau fit")
-    result = summarise(payoffs, cast(Settings, run.settings), passes, skipped, (*run.warnings, *notes))
+    result = summarise(payoffs, run.settings, passes, skipped, (*run.warnings, *notes))
     return run.keep(result)
 
 
 def _digests(payoffs: Payoffs) -> tuple[list[str], list[str]]:
     """Ids and content digests of all scored images."""
-    ids, digests = [], []
+    ids: list[str] = []
+    digests: list[str] = []
     for chunk in payoffs.chunks():
         ids += chunk.ids
         digests += chunk.digest

@@ -244,7 +244,7 @@ class DecomposeResult:
             table = {name: np.full(2**settings.bands.n_bands, np.nan) for name in ("values", "tau")}
             for name in table:
                 table[name][np.asarray(content["coalitions"], dtype=np.int64)] = array_from_json(content[name])
-            arrays = {name: content[name] for name in _PLAIN}
+            arrays: dict[str, Any] = {name: content[name] for name in _PLAIN}
             for name in _ARRAYS:
                 arrays[name] = None if content[name] is None else array_from_json(content[name])
             return cls(
@@ -282,7 +282,8 @@ def estimate_to_dict(estimate: Estimate) -> dict[str, Any]:
 
 def estimate_from_dict(content: Mapping[str, Any]) -> Estimate:
     """The estimate that `estimate_to_dict` described."""
-    return Estimate(**{key: np.nan if value is None else value for key, value in content.items()})
+    numbers: dict[str, Any] = {key: np.nan if value is None else value for key, value in content.items()}
+    return Estimate(**numbers)
 
 
 def summarise(

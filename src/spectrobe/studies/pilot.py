@@ -14,6 +14,8 @@ from spectrobe.game.scores import DEFAULT_SCORE, score_functions
 from spectrobe.game.values import make_value
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from spectrobe.engine.progress import Progress
     from spectrobe.studies.preparation import Preparation
 
@@ -29,12 +31,12 @@ def how_many_images(run: Preparation, progress: Progress) -> tuple[int, list[str
     passes = run.evaluator.passes_per_image
     n_pilot = min(most, N_PILOT if tolerance is not None or most >= 4 * N_PILOT else max(8, most // 4))
     whole = run.shards(most)
-    pilot = {}
+    pilot: dict[int, Sequence[int]] = {}
     for index, positions in whole.items():
-        if sum(map(len, pilot.values())) >= n_pilot:
+        if _images_in(pilot) >= n_pilot:
             break
         pilot[index] = positions
-    progress.expect(passes * (most if tolerance is None else sum(map(len, pilot.values()))))
+    progress.expect(passes * (most if tolerance is None else _images_in(pilot)))
     run.evaluate(pilot, progress)
     stderr, n_played = _score_stderr(run, list(pilot))
     if not np.isfinite(stderr):
@@ -46,7 +48,7 @@ def how_many_images(run: Preparation, progress: Progress) -> tuple[int, list[str
     if tolerance is None:
         progress.note(f"forecast: standard error of the score {stderr * np.sqrt(n_played / most):.3f} at {most} images")
         return most, []
-    wanted = max(images_for(tolerance, stderr, n_played, run.settings.confidence), sum(map(len, pilot.values())))
+    wanted = max(images_for(tolerance, stderr, n_played, run.settings.confidence), _images_in(pilot))
     progress.note(f"forecast: {wanted:,} images for a half-width of {tolerance:g} on the score")
     progress.expect(passes * min(wanted, most))
     if wanted <= most:
@@ -56,6 +58,10 @@ def how_many_images(run: Preparation, progress: Progress) -> tuple[int, list[str
         f"too few images: a half-width of {tolerance:g} on the score needs about {wanted:,}, there are {most:,} "
         f"(which reach about {reach:.2g})"
     ]
+
+
+def _images_in(shards: dict[int, Sequence[int]]) -> int:
+    return sum(len(positions) for positions in shards.values())
 
 
 def _score_stderr(run: Preparation, shards: list[int]) -> tuple[float, int]:

@@ -60,7 +60,7 @@ class BandPGD(BoundedAttack):
         return {
             "eps": self.eps,
             "keep": "+".join(map(str, self.keep)),
-            "bands": str(self.bands),
+            "bands": _written_bands(self.bands),
             "steps": self.steps,
             "restarts": self.restarts,
             "rounds": self.rounds,
@@ -123,6 +123,11 @@ def parse_keep(keep: int | str | Sequence[int], n_bands: int) -> tuple[int, ...]
             f"expected keep as bands among 0..{n_bands - 1}, such as 0, [0, 1], '0-2' or '0+3', got {keep!r}"
         )
     return tuple(sorted(wanted))
+
+
+def _written_bands(bands: BandPartition) -> int | str:
+    """8 for square:8, which is what 8 means; else the partition's name."""
+    return bands.n_bands if bands == BandPartition.square(bands.n_bands) else str(bands)
 
 
 def _in_bands(delta: Tensor, mask: Tensor) -> Tensor:

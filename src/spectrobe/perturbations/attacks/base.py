@@ -195,7 +195,7 @@ class Attack(Perturbation):
             value = self.settings.get(key)
             if key == "eps" and key in self.settings:
                 parts.append(f"eps={written_eps(float(str(value)))}")
-            elif key in self.settings and getattr(self, key) != parameter.default:
+            elif key in self.settings and value != parameter.default:
                 parts.append(f"{key}={value}")
         return f"{self.name}:{';'.join(parts)}" if parts else self.name
 

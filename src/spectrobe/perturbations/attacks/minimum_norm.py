@@ -82,9 +82,9 @@ class CarliniWagner(MinimumNorm):
         model: Any,
         binary_search_steps: int = 5,
         steps: int = 50,
-        step_size: float = 0.05,
+        step_size: float = 0.02,
         confidence: float = 0.0,
-        initial_const: float = 0.1,
+        initial_const: float = 1.0,
     ) -> None:
         """initial_const: first c; it grows tenfold until an image is fooled, then is bisected. confidence: logits."""
         super().__init__("l2", model=model)

@@ -1,4 +1,4 @@
-"""The corruption behind every name: severity, size, channels, one generator an image; a formula is one short function."""
+"""The class behind every corruption: severity, size, channels, one generator an image; formulas are short functions."""
 
 from __future__ import annotations
 

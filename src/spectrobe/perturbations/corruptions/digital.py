@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from io import BytesIO
 
 import numpy as np
@@ -18,7 +17,7 @@ from spectrobe.perturbations.corruptions.base import corruption, uniform
 @corruption
 def contrast(x: Tensor, generator: np.random.Generator, factor: float) -> Tensor:
     """Less contrast: each channel is drawn towards its mean, (x - mean) * factor + mean."""
-    mean = x.mean((-2, -1), keepdim=True)
+    mean = x.double().mean((-2, -1), keepdim=True).to(x.dtype)
     return (x - mean) * factor + mean
 
 
@@ -43,22 +42,18 @@ def saturate(x: Tensor, generator: np.random.Generator, factor: float, shift: fl
 @corruption
 def pixelate(x: Tensor, generator: np.random.Generator, factor: float) -> Tensor:
     """Upscaled low resolution: means over boxes on a grid of int(factor * side) cells, each drawn as a block."""
-    down_rows, up_rows = _boxes(x.shape[-2], factor)
-    down_columns, up_columns = _boxes(x.shape[-1], factor)
-    small = down_rows.to(x.device) @ x @ down_columns.to(x.device).T
-    return small[:, up_rows.to(x.device)][..., up_columns.to(x.device)]
+    rows, columns = _cells(x.shape[-2], factor), _cells(x.shape[-1], factor)
+    # numpy's sums over runs, whatever the device: scattered sums and matrix products differ in the last bits.
+    sums = np.add.reduceat(x.cpu().numpy(), np.searchsorted(columns, range(columns[-1] + 1)), axis=2)
+    sums = np.add.reduceat(sums, np.searchsorted(rows, range(rows[-1] + 1)), axis=1)
+    means = sums / np.outer(np.bincount(rows), np.bincount(columns)).astype(np.float32)
+    return torch.from_numpy(means[:, rows][..., columns]).to(x.device)
 
 
-@lru_cache(maxsize=64)
-def _boxes(size: int, factor: float) -> tuple[Tensor, Tensor]:
-    """Pillow's BOX filter as a matrix (cells, size), and the cell of each of the `size` pixels."""
+def _cells(size: int, factor: float) -> np.ndarray:
+    """The cell of each pixel, int64 (size,): Pillow's BOX filter gives a pixel to the cell that holds its centre."""
     cells = max(1, int(size * factor))
-    scale = size / cells
-    pixels = np.arange(size) + 0.5
-    centres = (np.arange(cells)[:, None] + 0.5) * scale
-    inside = (pixels > centres - 0.5 * scale) & (pixels <= centres + 0.5 * scale)
-    weights = inside / inside.sum(1, keepdims=True)
-    return torch.from_numpy(weights.astype(np.float32)), torch.from_numpy((pixels * cells / size).astype(np.int64))
+    return np.asarray((np.arange(size) + 0.5) * cells / size).astype(np.int64)
 
 
 @corruption

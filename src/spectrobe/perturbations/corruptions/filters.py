@@ -1,7 +1,7 @@
 """Filters on (..., H, W) tensors with the border rules of the libraries that ImageNet-C was made with.
 
-Sums of shifted copies, in a fixed order: no convolution library chooses an algorithm by batch, so results are the same
-bits for the same image. Borders as numpy.pad names them: "edge", "reflect" (abc|ba), "symmetric" (abc|cba).
+Sums of shifted copies, in a fixed order: no convolution library chooses an algorithm by batch or threads, so the same
+image gives the same bits. Borders as numpy.pad names them: "edge", "reflect" (abc|ba), "symmetric" (abc|cba).
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Literal
 
 import numpy as np
 import torch
+from scipy import fft
 from torch import Tensor
-from torch.nn import functional
 
 Border = Literal["edge", "reflect", "symmetric"]
 
@@ -55,14 +55,13 @@ def gaussian_blur(x: Tensor, sigma: float, border: Border = "edge", truncate: fl
 
 def correlate(x: Tensor, kernel: Tensor, border: Border = "reflect") -> Tensor:
     """Correlation of (..., H, W) with a kernel of odd sides, as OpenCV's filter2D ("reflect" is its default border)."""
-    height, width = x.shape[-2:]
     a, b = kernel.shape[0] // 2, kernel.shape[1] // 2
-    padded = pad(x, a, a, b, b, border)
-    size = (padded.shape[-2], padded.shape[-1])
-    response = torch.fft.rfft2(kernel.flip(0, 1).to(x), s=size)
-    return torch.fft.irfft2(torch.fft.rfft2(padded) * response, s=size)[
-        ..., 2 * a : 2 * a + height, 2 * b : 2 * b + width
-    ]
+    padded = pad(x.cpu(), a, a, b, b, border).numpy()
+    # scipy's FFT on the CPU, whatever the device: torch's gives other last bits for another number of threads.
+    size = (fft.next_fast_len(padded.shape[-2], real=True), fft.next_fast_len(padded.shape[-1], real=True))
+    response = np.conj(fft.rfft2(kernel.numpy().astype(padded.dtype), s=size))
+    full = fft.irfft2(fft.rfft2(padded, s=size) * response, s=size)
+    return torch.from_numpy(full[..., : x.shape[-2], : x.shape[-1]].copy()).to(x)
 
 
 def motion_blur(x: Tensor, radius: int, sigma: float, degrees: float) -> Tensor:
@@ -94,9 +93,20 @@ def zoom_in(x: Tensor, factor: float) -> Tensor:
     height, width = x.shape[-2:]
     h, w = math.ceil(height / factor), math.ceil(width / factor)
     top, left = (height - h) // 2, (width - w) // 2
+    rows, columns = max(height, round(h * factor)), max(width, round(w * factor))
     crop = x[..., top : top + h, left : left + w]
-    size = (max(height, round(h * factor)), max(width, round(w * factor)))
-    return functional.interpolate(crop[None], size=size, mode="bilinear", align_corners=True)[0]
+    return _interpolated(_interpolated(crop, rows, -2), columns, -1)
+
+
+def _interpolated(x: Tensor, size: int, dim: int) -> Tensor:
+    """`size` samples by linear interpolation along one dimension, its end points kept."""
+    # By hand: functional.interpolate gives other last bits for another number of threads.
+    position = torch.arange(size, dtype=torch.float64) * ((x.shape[dim] - 1) / (size - 1))
+    below = position.floor().clamp(max=x.shape[dim] - 2).long()
+    share = (position - below).to(x).view((-1,) + (1,) * (-1 - dim))
+    below = below.to(x.device)
+    low = x.index_select(dim, below)
+    return (x.index_select(dim, below + 1) - low).mul_(share).add_(low)
 
 
 def _weighted(terms: list[Tensor], weights: list[float]) -> Tensor:

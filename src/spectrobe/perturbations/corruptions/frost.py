@@ -31,7 +31,7 @@ _DIRECTIONS = 6
 
 
 def frost_picture(generator: np.random.Generator, height: int, width: int, scale: float) -> Tensor:
-    """A crop (3, H, W) in [0, 1] of a frost texture drawn by `generator`; `scale` 1 is ImageNet-C's size of crystals."""
+    """A crop (3, H, W) in [0, 1] of a texture that `generator` draws; at `scale` 1 crystals are as large as ImageNet-C's."""
     look = int(generator.integers(len(LOOKS)))
     side = max(_LEAST_SIDE, 1 << (max(math.ceil(height / scale), math.ceil(width / scale)) - 1).bit_length())
     texture = _texture(look, side)

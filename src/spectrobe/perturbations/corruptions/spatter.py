@@ -57,15 +57,15 @@ def _water(liquid: np.ndarray) -> np.ndarray:
     if not edges.any():
         return np.zeros(liquid.shape, dtype=np.float32)
     distance = np.minimum(ndimage.distance_transform_edt(~edges), 20)
-    # scipy's "mirror" is OpenCV's default border; 8-bit steps as in ImageNet-C, whose equalisation works on levels. Means
-    # over straight ramps are whole numbers, which rounding errors must not push below.
+    # scipy's "mirror" is OpenCV's default border; 8-bit steps as in ImageNet-C, whose equalisation works on levels.
+    # Means over straight ramps are whole numbers, which rounding errors must not push below.
     smooth = ndimage.uniform_filter(distance, 3, mode="mirror") + 1e-4
     relief = _equalised(smooth.astype(np.uint8))
     emboss = np.array([[-2, -1, 0], [-1, 1, 1], [0, 1, 2]])
     relief = np.clip(ndimage.correlate(relief.astype(np.int32), emboss, mode="mirror"), 0, 255)
     relief = np.rint(ndimage.uniform_filter(relief.astype(np.float32), 3, mode="mirror"))
     light = levels * relief
-    return (light / max(float(light.max()), 1.0)).astype(np.float32)
+    return np.asarray(light / max(float(light.max()), 1.0), dtype=np.float32)
 
 
 def _edges(levels: np.ndarray) -> np.ndarray:
@@ -94,7 +94,7 @@ def _edges(levels: np.ndarray) -> np.ndarray:
         ],
         (magnitude > neighbour(-1, 1)) & (magnitude > neighbour(1, -1)),
     )
-    return largest & (magnitude > 150)
+    return np.asarray(largest & (magnitude > 150))
 
 
 def _equalised(levels: np.ndarray) -> np.ndarray:
@@ -104,4 +104,4 @@ def _equalised(levels: np.ndarray) -> np.ndarray:
     if counts[first] == levels.size:
         return levels
     table = (np.cumsum(counts) - counts[first]) * (255 / (levels.size - counts[first]))
-    return np.rint(table)[levels].astype(np.uint8)
+    return np.asarray(np.rint(table)[levels], dtype=np.uint8)

@@ -81,7 +81,7 @@ def _plasma(generator: np.random.Generator, size: int, decay: float) -> np.ndarr
         field[half::step, ::step] = displaced(centres + np.roll(centres, 1, 1) + corners + np.roll(corners, -1, 0))
         step, wobble = half, wobble / decay
     field -= field.min()
-    return field / field.max()
+    return np.asarray(field / field.max())
 
 
 @corruption

@@ -1,0 +1,86 @@
+"""Commands by name, and how each of their endings becomes an exit code and at most one line."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Annotated
+
+import typer
+from typer.main import get_command
+
+from spectrobe.cli.interrupts import Interrupted, calm_interrupts
+from spectrobe.errors import SpectrobeError
+
+COMMANDS = ("decompose", "compare", "demo", "list")
+"""Modules of `commands/`, in the order in which --help shows them."""
+
+DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+# Click's base of usage errors, or that of the copy of Click which newer versions of typer bring along.
+_UsageError: type[Exception] = typer.BadParameter.__mro__[2]
+
+
+def build_app() -> typer.Typer:
+    """The command line with all its commands."""
+    app = typer.Typer(
+        name="spectrobe",
+        help="Which spatial frequencies an image model relies on, with intervals.",
+        rich_markup_mode=None,
+        add_completion=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback(invoke_without_command=True)(_top)
+    for name in COMMANDS:
+        app.command(name)(import_module(f"spectrobe.cli.commands.{name}").command)
+    return app
+
+
+def _top(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        from importlib.metadata import version as installed
+
+        print(f"spectrobe {installed('spectrobe')}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+def run(argv: Sequence[str] | None) -> int:
+    """Run one command and return its exit code."""
+    with calm_interrupts(stay_calm=argv is None) as interrupts:
+        try:
+            code = get_command(build_app()).main(args=argv, prog_name="spectrobe", standalone_mode=False)
+            if code == INTERRUPTED:  # newer versions of typer make an exit code of Ctrl-C
+                say(interrupts.message())
+            return code if isinstance(code, int) else DONE
+        except SpectrobeError as error:
+            say(str(error))
+            return BAD_INPUT
+        except _UsageError as error:
+            say(_usage(error))
+            return BAD_INPUT
+        except (Interrupted, KeyboardInterrupt, typer.Abort):
+            say(interrupts.message())
+            return INTERRUPTED
+        except Exception:
+            traceback.print_exc()
+            say("this is a fault of spectrobe, not of your input: please report it with the lines above")
+            return FAILED
+
+
+def say(message: str) -> None:
+    """One line on stderr."""
+    print("spectrobe:", " ".join(message.split()), file=sys.stderr, flush=True)
+
+
+def _usage(error: Exception) -> str:
+    message = getattr(error, "format_message", error.__str__)().rstrip(".")
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "spectrobe"
+    return f"{message[:1].lower()}{message[1:]}; see {command} --help"

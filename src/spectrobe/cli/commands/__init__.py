@@ -1,0 +1,1 @@
+"""The commands, one a file; each file's function `command` is the command."""

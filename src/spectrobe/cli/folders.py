@@ -1,0 +1,58 @@
+"""Where a command writes: the folder it was given, or the first free runs/COMMAND-MODEL-N."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+from spectrobe.cli import interrupts
+from spectrobe.errors import RunFolderError
+
+
+@contextmanager
+def run_folder(out: str | None, command: str, model: str) -> Iterator[str]:
+    """The folder of a run. Ctrl-C inside becomes Interrupted; a folder in which nothing was written goes again."""
+    folder = out or _first_free(f"{command}-{readable(model)}")
+    try:
+        yield folder
+    except KeyboardInterrupt:
+        if _is_begun(folder):
+            interrupts.current.kept_in, interrupts.current.asked_for = folder, out is not None
+        raise interrupts.Interrupted from None
+    finally:
+        if out is None and Path(folder).is_dir() and not any(Path(folder).iterdir()):
+            Path(folder).rmdir()
+
+
+def readable(model: str) -> str:
+    """A model string as part of a file name: scheme and last part of the name, options left out."""
+    scheme, colon, name = model.partition("?")[0].partition(":")
+    last = (name if colon else scheme).rstrip("/").rpartition("/")[2]
+    text = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{scheme}-{last}" if colon else last).strip("-.")
+    return text[:60].rstrip("-.") or "model"
+
+
+def _first_free(name: str) -> str:
+    """Make and return runs/NAME-N with the smallest N that is free; made at once, so that two calls never share one."""
+    try:
+        os.makedirs("runs", exist_ok=True)
+        for number in count(1):
+            folder = f"runs/{name}-{number}"
+            try:
+                os.mkdir(folder)
+            except FileExistsError:
+                continue
+            return folder
+    except OSError as error:
+        raise RunFolderError(f"cannot make a folder in {os.path.abspath('runs')} ({error.strerror}): give --out") from None
+    raise AssertionError("count() never ends")
+
+
+def _is_begun(folder: str) -> bool:
+    from spectrobe.engine.store import RunFolder
+
+    return RunFolder(folder).exists("run.json")

@@ -1,0 +1,116 @@
+"""What a command prints: results on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from spectrobe.engine.progress import Progress as Reporter
+
+WIDTH_OF_FILES = 120  # columns of tables that no terminal limits
+_LINE_SECONDS, _LINE_SHARE, _SILENCE_SECONDS = 5.0, 0.1, 300.0
+
+
+class Terminal:
+    """Standard output and error of one command. quiet: no progress and no notes. json: tables and texts are left out."""
+
+    def __init__(self, quiet: bool = False, json: bool = False) -> None:
+        self.quiet, self.json = quiet, json
+        self.out, self.err = _console(stderr=False), _console(stderr=True)
+
+    @contextmanager
+    def progress(self) -> Iterator[Reporter]:
+        """What a study reports to: a bar with time left on a terminal, lines that are few elsewhere."""
+        if self.quiet:
+            from spectrobe.engine.progress import Silent
+
+            yield Silent()
+            return
+        with _Bar(self.err) as bar:
+            yield bar
+
+    def show(self, *parts: Any) -> None:
+        """Print tables and texts for people to read; nothing with --json."""
+        if self.json:
+            return
+        for part in parts:
+            self.out.print(part, soft_wrap=isinstance(part, str) and not self.out.is_terminal)
+
+    def note(self, text: str) -> None:
+        """Print a line beside the result, unless the command is to be quiet."""
+        if not self.quiet:
+            self.err.print(text, soft_wrap=not self.err.is_terminal)
+
+    def give(self, text: str) -> None:
+        """Write the machine-readable result, untouched."""
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+
+def _console(stderr: bool) -> Console:
+    console = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:
+        console.width = WIDTH_OF_FILES
+    return console
+
+
+class _Bar:
+    """Progress of one run on a console."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+        )
+        self.bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self.task = self.bar.add_task("preparing", total=None)
+        self.told_at, self.told_share = time.monotonic(), 0.0
+
+    def __enter__(self) -> _Bar:
+        self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+
+    def note(self, text: str) -> None:
+        self.console.print(text, style="dim", soft_wrap=not self.console.is_terminal)
+
+    def expect(self, forward_passes: int) -> None:
+        self.bar.update(self.task, total=forward_passes, description="forward passes")
+        if self.bar.disable:
+            self.note(f"{forward_passes:,} forward passes")
+
+    def advance(self, forward_passes: int) -> None:
+        self.bar.advance(self.task, forward_passes)
+        task = self.bar.tasks[self.task]
+        if task.finished:
+            self.bar.update(self.task, description="intervals")
+        if self.bar.disable and task.total:
+            self._line(task.completed / task.total, task.time_remaining)
+
+    def _line(self, share: float, seconds_left: float | None) -> None:
+        silence = time.monotonic() - self.told_at
+        due = share - self.told_share >= _LINE_SHARE or silence >= _SILENCE_SECONDS or self.told_share == 0
+        if silence < _LINE_SECONDS or not due or share >= 1:
+            return
+        self.told_at, self.told_share = time.monotonic(), share
+        left = "" if seconds_left is None else f", {_duration(seconds_left)} left"
+        self.note(f"{share:4.0%} of the forward passes{left}")
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
