@@ -23,7 +23,8 @@ def machine() -> str:
     """One line that names the machine and the versions that matter."""
     model = platform.processor() or platform.machine()
     if os.path.exists("/proc/cpuinfo"):
-        names = [line.partition(":")[2].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")]
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
         model = names[0] if names else model
     return f"{model}, {torch.get_num_threads()} threads, torch {torch.__version__}, Python {platform.python_version()}"
 

@@ -69,7 +69,9 @@ def main() -> None:
             for x in pixels.split(16)
         ]
     )
-    centred = logits - logits.mean(2, keepdim=True)  # a softmax does not see the shift; float16 keeps more of what is left
+    centred = logits - logits.mean(
+        2, keepdim=True
+    )  # a softmax does not see the shift; float16 keeps more of what is left
     power = band_energy(pixels - pixels.mean((2, 3), keepdim=True), bands)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(
@@ -80,7 +82,9 @@ def main() -> None:
     )
     accuracy = float((logits[:, 0].argmax(1) == labels).float().mean())
     size = options.out.stat().st_size / 1e6
-    print(f"{len(pixels)} images, accuracy {accuracy:.3f}, largest logit {float(logits.abs().max()):.1f}, {size:.2f} MB")
+    print(
+        f"{len(pixels)} images, accuracy {accuracy:.3f}, largest logit {float(logits.abs().max()):.1f}, {size:.2f} MB"
+    )
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def prefixed(state, prefix):
         (lambda s: prefixed(s, "_orig_mod."), ("stripped _orig_mod. from the keys of w.pt",)),
         (
             lambda s: {"state_dict": prefixed(s, "model._orig_mod.")},
-            ("took 'state_dict' of w.pt", "stripped _orig_mod. model. from the keys of w.pt"),
+            ("took 'state_dict' of w.pt", "stripped model. _orig_mod. from the keys of w.pt"),
         ),
         (lambda s: prefixed(s, "module.module.model."), ("stripped module. module. model. from the keys of w.pt",)),
         (lambda s: {key: value for key, value in s.items() if "num_batches" not in key}, ()),
@@ -54,18 +54,8 @@ def test_torch_files(tmp_path, weights, wrap, said):
     net = SmallNet()
     notes = load_checkpoint(net, tmp_path / "w.pt", "net")
     assert notes[0] == "weights from w.pt"
-    assert set(notes[1:]) == set(said) or "model." in str(notes[1:])
+    assert notes[1:] == said
     torch.testing.assert_close(net.head.weight, weights["head.weight"], atol=2e-3, rtol=0)
-
-
-def test_stripped_prefixes_are_named(tmp_path, weights):
-    torch.save({"state_dict": prefixed(weights, "model._orig_mod.")}, tmp_path / "w.pt")
-    _, took, stripped = load_checkpoint(SmallNet(), tmp_path / "w.pt", "net")
-    assert took == "took 'state_dict' of w.pt"
-    assert set(stripped.removeprefix("stripped ").removesuffix(" from the keys of w.pt").split()) == {
-        "model.",
-        "_orig_mod.",
-    }
 
 
 def test_safetensors(tmp_path, weights):
@@ -121,7 +111,11 @@ def changed(change):
             5,
             r"expected a checkpoint of 5 classes \(num_classes=5\), w.pt has 7: give num_classes=7$",
         ),
-        (nn.Conv1d(1, 1, 1).state_dict(), None, r"15 missing|missing"),
+        (
+            nn.Conv1d(1, 1, 1).state_dict(),
+            None,
+            r": 8 missing \(conv.weight, conv.bias, norm.weight, ...\); 2 extra \(",
+        ),
         ({"epoch": 3}, None, r"expected a state dict of tensors in .*w.pt, got epoch$"),
         ([1, 2], None, r"expected a state dict in .*w.pt, got list$"),
     ],
@@ -158,7 +152,7 @@ def test_unreadable_files_in_one_line(tmp_path, content, suffix, message):
 def test_a_pickle_is_refused_with_the_flag_that_allows_it(tmp_path, weights):
     path = tmp_path / "w.pt"
     torch.save({"state_dict": weights, "args": argparse.Namespace(lr=0.1)}, path)
-    with pytest.raises(InputError, match="allow_pickle=True or --allow-pickle$"):
+    with pytest.raises(InputError, match=r"allow_pickle=True or --allow-pickle$"):
         load_checkpoint(SmallNet(), path, "net")
     assert load_checkpoint(SmallNet(), path, "net", allow_pickle=True)[1] == "took 'state_dict' of w.pt"
     torch.save(nn.Sequential(nn.Linear(2, 2)), path)

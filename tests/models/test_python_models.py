@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import importlib
+import sys
 
 import pytest
 import torch
 
 from spectrobe.errors import InputError
-from spectrobe.models import Model, open_model
+from spectrobe.models import open_model
 from spectrobe.models.callables import CallableModel
 from spectrobe.models.module import ModuleModel
 from tests.models.conftest import SmallNet
@@ -71,23 +73,16 @@ def test_what_the_name_stands_for(images, name, kind, classes):
     assert (model.geometry.size, model.mean) == (None, None)
 
 
-def test_instances_are_used_as_they_are_and_models_returned(images):
-    import sys
-
-    here = sys.modules[__name__] if __name__ in sys.modules else None
-    model = open_model(HERE + "MODEL")
-    assert isinstance(model, Model)
-    assert model.mean == (0.5,) * 3
-    opened = open_model(HERE + "INSTANCE")
-    assert here is None or type(opened.module).__name__ == "SmallNet"
+def test_instances_are_used_as_they_are():
+    here = importlib.import_module("tests.models.test_python_models")
+    assert open_model(HERE + "MODEL") is here.MODEL
+    assert open_model(HERE + "INSTANCE").module is here.INSTANCE
 
 
 def test_a_file_and_the_working_directory(tmp_path, monkeypatch, images):
     (tmp_path / "my_nets.py").write_text("def net():\n    return lambda x: x.mean((2, 3))\n")
     assert open_model(f"python:{tmp_path}/my_nets.py:net").forward(images).shape == (6, 3)
     monkeypatch.chdir(tmp_path)
-    import sys
-
     monkeypatch.setattr(sys, "path", [p for p in sys.path if p not in ("", str(tmp_path))])
     before = list(sys.path)
     assert open_model("python:my_nets:net").forward(images).shape == (6, 3)

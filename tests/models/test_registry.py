@@ -69,7 +69,7 @@ def test_real_entry_points_group():
         (
             "theirs:x?flavor=1",
             {},
-            "unknown option flavor of theirs: models; known are checkpoint, flavour, mean, std, ",
+            "unknown option flavor of theirs: models; known are checkpoint, flavour, mean, ",
         ),
         ("theirs:x", {"pretrained": False}, "unknown option pretrained of theirs: models"),
         ("theirs:x?size", {}, r"expected options such as \?checkpoint=FILE&num_classes=10"),

@@ -30,6 +30,12 @@ class PrecisionChoice:
     why: str
 
 
+def check_precision(precision: str) -> None:
+    """Raise InputError unless it is "auto" or one of the precisions."""
+    if precision not in ("auto", *_BOTH):
+        raise InputError(f"expected precision 'auto', 'float32' or 'bfloat16', got {precision!r}")
+
+
 def choose_precision(
     precision: str, model: Model, device: torch.device, batch: Tensor, rows_of: RowsOf, n_images: int
 ) -> PrecisionChoice:
@@ -39,10 +45,9 @@ def choose_precision(
     bfloat16 is taken when it is at least 1.1 times faster on `batch` and moves every Shapley value by less than a tenth
     of the standard error forecast for `n_images` images.
     """
+    check_precision(precision)
     if precision == "float32" or precision == "bfloat16":
         return PrecisionChoice(precision, "asked for")
-    if precision != "auto":
-        raise InputError(f"expected precision 'auto', 'float32' or 'bfloat16', got {precision!r}")
     if not model.differentiable:
         return PrecisionChoice("float32", "this kind of model has a precision of its own")
     # CPUs without instructions for it are tens of times slower in bfloat16: one image rules it out

@@ -97,15 +97,19 @@ class RunFolder:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the folder for this process; a second driver is refused (local folders; object stores have no locks)."""
+        """Hold the folder for this process; a second driver is refused (local folders; object stores have no locks).
+
+        A folder in which nothing was written goes again.
+        """
         if not self.local:
             yield
             return
         import fcntl
 
+        made, name = not os.path.isdir(self.root), os.path.join(self.root, ".lock")
         try:
             os.makedirs(self.root, exist_ok=True)
-            file = open(os.path.join(self.root, ".lock"), "w")  # noqa: SIM115  # held until the run ends
+            file = open(name, "w")  # noqa: SIM115  # held until the run ends
         except OSError as error:
             raise RunFolderError(
                 f"{self.path}: cannot make or write this folder ({error.strerror}): choose another --out"
@@ -113,11 +117,18 @@ class RunFolder:
         with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                held = os.path.samestat(os.fstat(file.fileno()), os.stat(name))  # not one that has just been removed
             except OSError:
-                raise RunFolderError(
-                    f"{self.path}: another run is writing here: wait for it, or choose another --out"
-                ) from None
-            yield
+                held = False
+            if not held:
+                raise RunFolderError(f"{self.path}: another run is writing here: wait for it, or choose another --out")
+            try:
+                yield
+            finally:
+                if os.listdir(self.root) == [".lock"]:
+                    os.unlink(name)
+                    if made:
+                        os.rmdir(self.root)
 
     def shard_name(self, index: int) -> str:
         """Where shard `index` is stored."""

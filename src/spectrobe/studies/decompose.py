@@ -7,13 +7,18 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any
 
+import numpy as np
+
 from spectrobe.bands import BandPartition
 from spectrobe.data.checks import duplicate_warning
-from spectrobe.engine.absence import DEFAULT_ABSENCE
+from spectrobe.engine.absence import DEFAULT_ABSENCE, absence_class
+from spectrobe.engine.batching import check_batch_size
 from spectrobe.engine.payoffs import payoffs_of
 from spectrobe.engine.phases import reach
+from spectrobe.engine.precision import check_precision
 from spectrobe.engine.progress import Progress, Silent
 from spectrobe.errors import InputError
+from spectrobe.game.coalitions import make_design
 from spectrobe.game.fit import Payoffs
 from spectrobe.game.intervals import check_confidence
 from spectrobe.game.values import DEFAULT_VALUE, make_value
@@ -60,8 +65,9 @@ def decompose(
     Returns a frozen DecomposeResult. Raises InputError, ModelOutputError or RunFolderError, all SpectrobeError.
     Source: Luo, McDermott & O'Riordan, TMLR 2024, arXiv 2408.01139; what differs is in docs/method.md.
     """
-    check_confidence(confidence)
-    _check_choices(value, on_bad_image, tolerance, images)
+    check_choices(
+        bands, value, absence, design, images, tolerance, confidence, precision, batch_size, on_bad_image, force
+    )
     progress = progress or Silent()
     with ExitStack() as stack:
         run = prepare(
@@ -114,11 +120,29 @@ def _digests(payoffs: Payoffs) -> tuple[list[str], list[str]]:
     return ids, digests
 
 
-def _check_choices(value: str, on_bad_image: str, tolerance: float | None, images: int | None) -> None:
+def check_choices(
+    bands: int | str | BandPartition,
+    value: str,
+    absence: str,
+    design: str,
+    images: int | None,
+    tolerance: float | None,
+    confidence: float,
+    precision: str,
+    batch_size: int | str,
+    on_bad_image: str,
+    force: bool,
+) -> None:
+    """Raise InputError for what is wrong with any model and any data, so that it is told before they are opened."""
     make_value(value)
+    absence_class(absence)
+    make_design(design, BandPartition.of(bands).n_bands, force=force)
+    check_confidence(confidence)
+    check_precision(precision)
+    check_batch_size(batch_size)
     if on_bad_image not in ("error", "skip"):
         raise InputError(f"expected on_bad_image 'error' or 'skip', got {on_bad_image!r}")
-    if tolerance is not None and not tolerance > 0:
+    if tolerance is not None and not 0 < tolerance < np.inf:
         raise InputError(f"expected a tolerance above 0 (half-width of the score's interval), got {tolerance!r}")
     if images is not None and images < 2:
         raise InputError(f"expected at least 2 images, got {images!r}: intervals over images need more")
