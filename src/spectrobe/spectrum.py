@@ -6,13 +6,22 @@ autocast.
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from spectrobe.bands import BandPartition, half_plane_weights
 from spectrobe.errors import InputError
+
+Border = Literal["periodic-plus-smooth"]
+
+UNTOUCHED = 1e-10
+"""A band whose perturbation has less than this share of its energy was not touched: what is left is float rounding."""
+_LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
 def band_images(x: Tensor, bands: BandPartition | int) -> Tensor:
@@ -67,6 +76,76 @@ def per_band(half_plane: Tensor, bands: BandPartition, width: int) -> Tensor:
     return out.index_add_(1, labels, weighted)
 
 
+@dataclass(frozen=True)
+class SnrTerms:
+    """What the SNR of perturbed images is made of, per image and band; energies as in `band_energy`, float64 (N, M).
+
+    signal: |X|^2 of the clean image.   noise: |Delta|^2 of the perturbation.   cross: Re<X, Delta>.
+    bin_db: mean over the band's bins of 10 log10(|X|^2 / |Delta|^2), each bin's channels added up, from -100 to 100 dB.
+    dc: signal, noise and cross of the mean alone, (N, 3), which the other four leave out.
+    """
+
+    signal: Tensor
+    noise: Tensor
+    cross: Tensor
+    bin_db: Tensor
+    dc: Tensor
+
+
+class CleanSpectra:
+    """The spectra of clean images, kept so that each perturbation of them costs one FFT more; float64, no gradient.
+
+    The mean (DC) is kept apart from the bands. border "periodic-plus-smooth" takes out the jump between opposite borders,
+    which a DFT sees as an edge (Moisan 2011, doi 10.1007/s10851-010-0227-1). luminance: Rec. 601 luminance instead of
+    each channel.
+    """
+
+    def __init__(
+        self, x: Tensor, bands: BandPartition | int, border: Border | None = None, luminance: bool = False
+    ) -> None:
+        """x: (N, C, H, W); bands: a partition whose mean is in band 0."""
+        self.bands, self.border, self.luminance = BandPartition.of(bands), border, luminance
+        if self.bands.dc != "in-band":
+            raise InputError("expected a band partition with dc='in-band': the mean is kept apart here in any case")
+        if border not in (None, "periodic-plus-smooth"):
+            raise InputError(f"expected border None or 'periodic-plus-smooth', got {border!r}")
+        self.pixels = _as_images(x)
+        self.spectra = self._spectra(self.pixels)
+
+    def terms(self, y: Tensor) -> SnrTerms:
+        """Compare perturbed images y (N, C, H, W) with the clean ones; InputError for another shape."""
+        if y.shape != self.pixels.shape:
+            raise InputError(f"expected perturbed images of shape {tuple(self.pixels.shape)}, got {tuple(y.shape)}")
+        delta = self._spectra(y.to(torch.float64) - self.pixels.to(torch.float64))
+        signal = self.spectra.abs().square().sum(1)
+        noise = delta.abs().square().sum(1)
+        cross = (self.spectra * delta.conj()).real.sum(1)
+        dc = torch.stack([part[:, 0, 0] for part in (signal, noise, cross)], dim=1)
+        for part in (signal, noise, cross):
+            part[:, 0, 0] = 0
+        return SnrTerms(
+            self._summed(signal), self._summed(noise), self._summed(cross), self._mean_db(signal, noise), dc
+        )
+
+    def _summed(self, part: Tensor) -> Tensor:
+        return per_band(part, self.bands, self.pixels.shape[-1])
+
+    def _mean_db(self, signal: Tensor, noise: Tensor) -> Tensor:
+        """Bins that are empty in both are left out; NaN where none is left."""
+        known = (signal > 0) | (noise > 0)
+        most = -10 * math.log10(UNTOUCHED)
+        db = 10 * torch.log10(signal.clamp_min(1e-300) / noise.clamp_min(1e-300))
+        db = torch.where(known, db.clamp(-most, most), 0.0)
+        return self._summed(db) / self._summed(known)
+
+    def _spectra(self, images: Tensor) -> Tensor:
+        images = images.detach().to(torch.float64)
+        if self.luminance:
+            images = _luminance(images)
+        spectra: Tensor = torch.fft.rfft2(images)
+        return spectra - _smooth_spectra(images) if self.border else spectra
+
+
 class BandMixer:
     """The band images of a batch, kept so that any coalition image is one small matrix product (no more FFTs).
 
@@ -98,6 +177,34 @@ def _masks(bands: BandPartition, height: int, width: int, device: torch.device) 
     with torch.inference_mode(False):
         labels = bands.labels(height, width).to(device)
         return labels[None] == torch.arange(bands.n_bands, device=device)[:, None, None]
+
+
+def _luminance(images: Tensor) -> Tensor:
+    if images.shape[1] == 1:
+        return images
+    if images.shape[1] != 3:
+        raise InputError(f"expected RGB or grey images for their luminance, got {images.shape[1]} channels")
+    weights = torch.tensor(_LUMINANCE, dtype=images.dtype, device=images.device)
+    return torch.einsum("nchw,c->nhw", images, weights)[:, None]
+
+
+def _smooth_spectra(images: Tensor) -> Tensor:
+    """Half-plane spectra of the smooth component, which carries the jump between opposite borders (Moisan 2011)."""
+    height, width = images.shape[-2:]
+    jump = torch.zeros_like(images)
+    rows = images[..., -1, :] - images[..., 0, :]
+    jump[..., 0, :] += rows
+    jump[..., -1, :] -= rows
+    columns = images[..., -1] - images[..., 0]
+    jump[..., 0] += columns
+    jump[..., -1] -= columns
+    turns_y = torch.arange(height, dtype=torch.float64, device=images.device) / height
+    turns_x = torch.arange(width // 2 + 1, dtype=torch.float64, device=images.device) / width
+    laplacian = 2 * torch.cos(2 * math.pi * turns_y)[:, None] + 2 * torch.cos(2 * math.pi * turns_x)[None, :] - 4
+    laplacian[0, 0] = 1  # the smooth component has no mean
+    spectra: Tensor = torch.fft.rfft2(jump) / laplacian
+    spectra[..., 0, 0] = 0
+    return spectra
 
 
 def _as_images(x: Tensor) -> Tensor:

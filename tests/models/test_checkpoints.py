@@ -114,7 +114,7 @@ def changed(change):
         (
             nn.Conv1d(1, 1, 1).state_dict(),
             None,
-            r": 8 missing \(conv.weight, conv.bias, norm.weight, ...\); 2 extra \(",
+            r": 8 missing \(conv.weight, conv.bias, norm.weight, ...\); 2 extra",
         ),
         ({"epoch": 3}, None, r"expected a state dict of tensors in .*w.pt, got epoch$"),
         ([1, 2], None, r"expected a state dict in .*w.pt, got list$"),
@@ -135,6 +135,7 @@ def test_misfits_in_one_line(tmp_path, state, num_classes, message):
     [
         (None, ".pt", "there is none at"),
         (b"\n<!DOCTYPE html><html>Sign in</html>", ".pt", "got a web page saved as .*: the download failed"),
+        (b"version https://git-lfs.github.com/spec/v1\noid", ".pt", "got a Git LFS pointer in .*: run git lfs pull"),
         (b"", ".pt", "cannot read"),
         (b"garbage", ".pt", "opening it can run any code|cannot read"),
         (b"garbage", ".safetensors", "cannot read .*w.safetensors"),

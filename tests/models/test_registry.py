@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from importlib.metadata import EntryPoint
 
 import pytest
@@ -50,6 +52,16 @@ def test_another_packages_scheme(plugin):
     assert model.forward(torch.zeros(1, 3, 4, 4)).shape == (1, 5)
     assert open_model("plain:x?size=32").said.size == (32, 32)
     assert model_schemes()["theirs"] == "theirs:NAME"
+
+
+def test_no_library_is_imported_before_it_is_used():
+    libraries = {"timm", "torchvision", "transformers", "onnx", "onnxruntime", "PIL", "safetensors", "matplotlib"}
+    code = (
+        "import sys, spectrobe.models as m; m.model_schemes(); m.open_model(lambda x: x)\n"
+        f"print(sorted({libraries} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_real_entry_points_group():

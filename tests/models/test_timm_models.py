@@ -129,6 +129,15 @@ def test_refused_in_one_line(no_hub, text, message):
     assert "\n" not in str(caught.value)
 
 
+def test_a_local_folder(tmp_path):
+    net = timm.create_model("resnet10t", num_classes=7)
+    net.pretrained_cfg = net.pretrained_cfg | {"mean": (0.1, 0.2, 0.3), "crop_pct": 1.0}
+    timm.models.save_for_hf(net, tmp_path)
+    model = open_model(f"timm:local-dir:{tmp_path}")
+    assert (model.n_classes, model.mean, model.geometry.resize) == (7, (0.1, 0.2, 0.3), model.geometry.size[0])
+    assert torch.equal(model.module.fc.weight, net.fc.weight)
+
+
 def test_crop_modes_that_pad_are_refused():
     config = {"input_size": (3, 224, 224), "crop_mode": "border", "crop_pct": 1.0}
     with pytest.raises(InputError, match=r"timm:x pads its images \(crop mode border\)"):

@@ -60,6 +60,15 @@ def test_pretrained_weights_bring_their_class_names(monkeypatch):
     assert all(torch.equal(value, state[key]) for key, value in model.module.state_dict().items())
 
 
+def test_auxiliary_heads_are_left_aside(recwarn):
+    model = open_model("torchvision:googlenet?pretrained=false&num_classes=4")
+    model.module.train()  # in this mode it returns three heads
+    x = torch.rand(2, 3, 96, 96)
+    assert model.module(x).aux_logits1.shape == (2, 4)
+    assert model.forward(x).shape == (2, 4)
+    assert not [w for w in recwarn if "init" in str(w.message)]
+
+
 def offline(*args, **kwargs):
     raise URLError("[Errno -2] Name or service not known")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
@@ -12,12 +11,12 @@ import typer
 from typer.main import get_command
 
 from spectrobe.cli.interrupts import Interrupted, calm_interrupts
+from spectrobe.cli.outcome import BAD_INPUT, DONE, FAILED, INTERRUPTED
+from spectrobe.cli.terminal import say
 from spectrobe.errors import SpectrobeError
 
 COMMANDS = ("decompose", "compare", "demo", "list")
 """Modules of `commands/`, in the order in which --help shows them."""
-
-DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 # Click's base of usage errors, or that of the copy of Click which newer versions of typer bring along.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[2]
@@ -28,7 +27,7 @@ def build_app() -> typer.Typer:
     app = typer.Typer(
         name="spectrobe",
         help="Which spatial frequencies an image model relies on, with intervals.",
-        rich_markup_mode=None,
+        rich_markup_mode="rich",
         add_completion=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
@@ -72,11 +71,6 @@ def run(argv: Sequence[str] | None) -> int:
             traceback.print_exc()
             say("this is a fault of spectrobe, not of your input: please report it with the lines above")
             return FAILED
-
-
-def say(message: str) -> None:
-    """One line on stderr."""
-    print("spectrobe:", " ".join(message.split()), file=sys.stderr, flush=True)
 
 
 def _usage(error: Exception) -> str:

@@ -48,7 +48,9 @@ def _first_free(name: str) -> str:
                 continue
             return folder
     except OSError as error:
-        raise RunFolderError(f"cannot make a folder in {os.path.abspath('runs')} ({error.strerror}): give --out") from None
+        raise RunFolderError(
+            f"cannot make a folder in {os.path.abspath('runs')} ({error.strerror}): give --out"
+        ) from None
     raise AssertionError("count() never ends")
 
 

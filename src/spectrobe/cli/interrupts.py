@@ -1,4 +1,4 @@
-"""Ctrl-C: the first ends the run in order, the second at once. Files are written whole or not at all, so both are safe."""
+"""Ctrl-C: the first ends the run in order, the second at once; files are written whole or not at all, both are safe."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Interrupted(Exception):
 
 
 class Interrupts:
-    """What has been interrupted. kept_in: the run folder in use, empty for none. asked_for: whether the user named it."""
+    """What has been interrupted. kept_in: the run folder in use, or empty. asked_for: whether the user named it."""
 
     def __init__(self) -> None:
         self.presses, self.kept_in, self.asked_for = 0, "", False

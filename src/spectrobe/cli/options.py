@@ -21,7 +21,8 @@ Out = Annotated[
     str | None,
     typer.Option(
         metavar="FOLDER",
-        help="Run folder; that of the same call goes on where it was. [default: the first free runs/COMMAND-MODEL-N]",
+        help="Run folder; the same call with the same folder goes on where it was.",
+        show_default="the first free runs/COMMAND-MODEL-N",
         rich_help_panel=_RUN,
     ),
 ]
@@ -36,7 +37,9 @@ _MODEL = "What the model's own configuration says, overridden"
 Mean = Annotated[
     str | None, typer.Option(metavar="M[,M,M]", help="Mean, for pixels in [0, 1].", rich_help_panel=_MODEL)
 ]
-Std = Annotated[str | None, typer.Option(metavar="S[,S,S]", help="Standard deviation, likewise.", rich_help_panel=_MODEL)]
+Std = Annotated[
+    str | None, typer.Option(metavar="S[,S,S]", help="Standard deviation, likewise.", rich_help_panel=_MODEL)
+]
 Size = Annotated[
     str | None, typer.Option(metavar="N|HxW|none", help="Input size; none: images as they are.", rich_help_panel=_MODEL)
 ]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich import box
@@ -14,96 +14,120 @@ from spectrobe.studies.wording import percent
 if TYPE_CHECKING:
     from spectrobe.bands import BandPartition
     from spectrobe.game.intervals import Estimate
+    from spectrobe.studies.absences import AbsenceAgreement
     from spectrobe.studies.compare import Comparison
     from spectrobe.studies.decomposition import DecomposeResult
 
-BAR_WIDTH = 14  # characters
+BAR_WIDTH = 12  # characters
 
 
-def headline(result: DecomposeResult) -> str:
-    """What was measured."""
-    return (
-        f"{result.model_name} on {result.data_name}: {result.n_images} images, {result.bands.n_bands} bands, "
-        f"absence {result.absence}, {result.design} design"
+def decomposition(results: Sequence[DecomposeResult], ascii_only: bool = False) -> list[Any]:
+    """The profile, scores and totals of one table; several values of it side by side."""
+    first = results[0]
+    headline = (
+        f"{first.model_name} on {first.data_name}: {first.n_images} images, {first.bands.n_bands} bands, "
+        f"absence {first.absence}, {first.design} design"
     )
+    scores = {result.value: {k: v for k, v in result.scores.items() if k != "information"} for result in results}
+    return [headline, "", profile_table(results, ascii_only), "", score_table(scores), "", *_totals(results), ""]
 
 
 def profile_table(results: Sequence[DecomposeResult], ascii_only: bool = False) -> Table:
     """Shapley value, pointwise interval and a bar for each band; results of one partition side by side."""
-    table = _table()
-    table.add_column("band", justify="right")
-    table.add_column("cycles/pixel")
+    positive, negative = "#-" if ascii_only else "█▒"
+    table = _table("band", "cycles/pixel")
     for result in results:
-        table.add_column(f"{result.value} ({result.unit})", justify="right")
-        table.add_column(f"{percent(result.confidence)} interval", justify="right")
+        table.add_column(f"{result.value}\n({result.unit})", justify="right")
+        table.add_column(f"\n{percent(result.confidence)} interval", justify="right")
         table.add_column("", no_wrap=True)
-    for i, place in enumerate(band_names(results[0].bands)):
+    for i, place in enumerate(_places(results[0].bands)):
         cells: list[str] = []
         for result in results:
-            reach = float(np.abs(result.shapley).max()) or 1.0
-            length = round(BAR_WIDTH * float(abs(result.shapley[i])) / reach)
-            mark = ("#" if ascii_only else "█") if result.shapley[i] >= 0 else ("-" if ascii_only else "▒")
+            length = round(BAR_WIDTH * abs(result.shapley[i]) / (np.abs(result.shapley).max() or 1.0))
+            mark = positive if result.shapley[i] >= 0 else negative
             cells += [f"{result.shapley[i]:+.3f}", _interval(*result.interval[i]), mark * length]
         table.add_row(str(i), place, *cells)
     return table
 
 
-def score_table(scores: Sequence[dict[str, Estimate]], names: Sequence[str]) -> Table:
-    """Scores by name, a pair of columns for each set of them."""
-    table = _table()
-    table.add_column("score")
-    for name, some in zip(names, scores, strict=True):
+def score_table(scores: Mapping[str, Mapping[str, Estimate]]) -> Table:
+    """Scores by name; a pair of columns for each set of them."""
+    table = _table("score")
+    for name, some in scores.items():
         table.add_column(name, justify="right")
-        table.add_column(f"{percent(next(iter(some.values())).confidence)} interval")
-    for name in scores[0]:
-        cells: list[str] = []
-        for some in scores:
-            estimate = some[name]
-            known = not np.isnan(estimate.value)
-            cells += [f"{estimate.value:+.3f}", _interval(estimate.low, estimate.high)] if known else ["-", "not defined"]
-        table.add_row(name, *cells)
+        table.add_column(f"{percent(next(iter(some.values())).confidence)} interval", justify="right")
+    for name in next(iter(scores.values())):
+        table.add_row(name, *(cell for some in scores.values() for cell in _estimate(some[name])))
     return table
 
 
-def totals(result: DecomposeResult) -> str:
-    """v(all) - v(empty), what the Shapley values add up to, and what it cost."""
-    right = "" if result.accuracy is None else f"accuracy on the intact images {result.accuracy}\n"
-    return (
-        f"v(all) - v(empty) = {result.information} {result.unit}; the Shapley values add up to it but for "
-        f"{abs(result.efficiency_gap):.0e}\n{right}{result.forward_passes:,} forward passes"
-    )
+def comparison(found: Comparison, a: DecomposeResult, b: DecomposeResult) -> list[Any]:
+    """Profiles of both models, the paired differences, and the scores."""
+    bands, scores = _table("band", "cycles/pixel"), _table("score")
+    for table in (bands, scores):
+        for name in ("A", "B", "B - A", f"{percent(found.confidence)} interval"):
+            table.add_column(name, justify="right")
+    for i, place in enumerate(_places(a.bands)):
+        values = (a.shapley[i], b.shapley[i], found.difference[i])
+        bands.add_row(str(i), place, *(f"{value:+.3f}" for value in values), _interval(*found.interval[i]))
+    for name, difference in found.scores.items():
+        scores.add_row(name, _estimate(a.scores[name])[0], _estimate(b.scores[name])[0], *_estimate(difference))
+    headline = f"A: {found.model_a}\nB: {found.model_b}\n{found.n_images} images, {a.value} ({a.unit}), paired"
+    return [headline, "", bands, "", scores, "", *_undefined(found.scores)]
 
 
-def remarks(result: DecomposeResult) -> list[str]:
-    """Why scores are not defined, warnings, and images left out: a line each."""
-    reasons = dict.fromkeys(score.reason for score in result.scores.values() if np.isnan(score.value))
-    lines = [f"scores not defined: {reason}" for reason in reasons]
-    lines += [f"warning: {warning}" for warning in result.warnings]
-    return lines + [f"left out: {reason}" for reason in result.skipped.values()]
+def agreement(found: AbsenceAgreement) -> list[Any]:
+    """The score with each absence, and how far absences agree on the order of the bands."""
+    scores, ranks = _table("absence", "score", "interval"), _table("rank agreement", *found.results)
+    for (name, result), row in zip(found.results.items(), found.rank_agreement, strict=True):
+        scores.add_row(name, *_estimate(result.score))
+        ranks.add_row(name, *(f"{r:+.2f}" for r in row))
+    first = next(iter(found.results.values()))
+    headline = f"{first.model_name} on {first.data_name}: {first.n_images} images, {first.value}, every absence"
+    return [headline, "", scores, "", ranks, ""]
 
 
-def difference_table(comparison: Comparison, a: DecomposeResult, b: DecomposeResult) -> Table:
-    """Shapley values of both models and the paired difference, band by band."""
-    table = _table()
-    table.add_column("band", justify="right")
-    table.add_column("cycles/pixel")
-    for name in ("A", "B", "B - A"):
-        table.add_column(name, justify="right")
-    table.add_column(f"{percent(comparison.confidence)} interval", justify="right")
-    for i, place in enumerate(band_names(a.bands)):
-        values = (a.shapley[i], b.shapley[i], comparison.difference[i])
-        table.add_row(str(i), place, *(f"{value:+.3f}" for value in values), _interval(*comparison.interval[i]))
-    return table
+def _totals(results: Sequence[DecomposeResult]) -> list[str]:
+    """v(all) - v(empty), what the Shapley values add up to, what it cost, and what to know."""
+    first = results[0]
+    lines = [
+        f"v(all) - v(empty), {r.value}: {r.information} {r.unit}; efficiency gap {r.efficiency_gap:.0e}"
+        for r in results
+    ]
+    if first.accuracy is not None:
+        lines.append(f"accuracy on the intact images: {first.accuracy}")
+    lines.append(f"{first.forward_passes:,} forward passes")
+    for result in results:
+        lines += _undefined(result.scores)
+    lines += [f"warning: {warning}" for result in results for warning in result.warnings]
+    lines += [f"left out: {reason}" for reason in first.skipped.values()]
+    return list(dict.fromkeys(lines))
 
 
-def band_names(bands: BandPartition) -> list[str]:
-    """Where each band lies, in cycles/pixel."""
+def _undefined(scores: Mapping[str, Estimate]) -> list[str]:
+    reasons: dict[str, list[str]] = {}
+    for name, score in scores.items():
+        if np.isnan(score.value):
+            reasons.setdefault(score.reason, []).append(name)
+    return [f"not defined: {', '.join(names)} ({reason})" for reason, names in reasons.items()]
+
+
+def _places(bands: BandPartition) -> list[str]:
     return ["mean" if high == 0 else f"{low:.3f}-{high:.3f}" for low, high in bands.cycles_per_pixel()]
+
+
+def _estimate(estimate: Estimate) -> tuple[str, str]:
+    if np.isnan(estimate.value):
+        return "-", "not defined"
+    return f"{estimate.value:+.3f}", _interval(estimate.low, estimate.high)
 
 
 def _interval(low: float, high: float) -> str:
     return f"[{low:+.3f}, {high:+.3f}]"
 
 
-def _table() -> Table:
-    return Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="", show_edge=False)
+def _table(*columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="", show_edge=False)
+    for column in columns:
+        table.add_column(column)
+    return table

@@ -19,11 +19,16 @@ _LINE_SECONDS, _LINE_SHARE, _SILENCE_SECONDS = 5.0, 0.1, 300.0
 
 
 class Terminal:
-    """Standard output and error of one command. quiet: no progress and no notes. json: tables and texts are left out."""
+    """Standard output and error of one command. quiet: no progress, no notes. json: no tables and texts."""
 
     def __init__(self, quiet: bool = False, json: bool = False) -> None:
         self.quiet, self.json = quiet, json
         self.out, self.err = _console(stderr=False), _console(stderr=True)
+
+    @property
+    def ascii_only(self) -> bool:
+        """Whether standard output cannot show block characters."""
+        return self.out.options.ascii_only
 
     @contextmanager
     def progress(self) -> Iterator[Reporter]:
@@ -114,3 +119,8 @@ def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def say(message: str) -> None:
+    """One line on stderr."""
+    print("spectrobe:", " ".join(message.split()), file=sys.stderr, flush=True)

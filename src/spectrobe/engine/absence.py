@@ -1,46 +1,76 @@
 """What stands in for a band that is absent: one class an absence. Drawn by (seed, image id), the same for every model.
 
-Absences of other packages are found through the entry point group "spectrobe.absences" (a subclass of Absence).
+Nothing depends on the order of the data set, nor on the order in which images are played. Absences of other packages
+are found through the entry point group "spectrobe.absences" (a subclass of Absence).
 """
 
 from __future__ import annotations
 
 import difflib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import entry_points
+from functools import cached_property
+from importlib.metadata import EntryPoint, entry_points
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from spectrobe.errors import InputError
+from spectrobe.errors import BadImageError, InputError
 from spectrobe.seeding import numpy_generator, seeded_order, torch_generator
 
 N_STATISTICS = 512
 """The data set's mean and mean spectrum are those of its first 512 images in seeded order."""
 
-LoadImages = Callable[[Sequence[int]], Tensor]
+ENTRY_POINTS = "spectrobe.absences"
+_AT_A_TIME = 32  # images of which a statistic is taken together
+
+LoadEach = Callable[[Sequence[int]], Iterable[tuple[int, Tensor | BadImageError]]]
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What an absence may look at: all ids of the data set, a loader of images by position, the seed."""
+    """What an absence may look at: all ids of the data set, its images, the seed.
+
+    each: positions -> (position, pixels (C, H, W)) in that order; where bad images are skipped, what is wrong with one
+    stands in the place of its pixels.
+    """
 
     ids: tuple[str, ...]
-    load: LoadImages
+    each: LoadEach
     seed: int
 
+    @cached_property
+    def order(self) -> np.ndarray:
+        """All positions in seeded order, which depends on the seed and the ids alone."""
+        return seeded_order(self.ids, self.seed)
+
     def mean_of(self, statistic: Callable[[Tensor], Tensor]) -> Tensor:
-        """Mean of a statistic (N, ...) -> (N, ...) over the first 512 images in seeded order: float32 (...)."""
-        sample = [int(i) for i in seeded_order(self.ids, self.seed)[:N_STATISTICS]]
+        """Mean of a statistic (N, ...) -> (N, ...) over the first 512 images in seeded order: float32 (...).
+
+        The statistic is given float64 pixels (N, C, H, W). InputError when none of the images can be read.
+        """
         total, count = torch.zeros(()), 0
-        for start in range(0, len(sample), 32):
-            found = statistic(self.load(sample[start : start + 32]).to(torch.float64))
+        for images in self._stacks([int(i) for i in self.order[:N_STATISTICS]]):
+            found = statistic(images.to(torch.float64))
             total, count = total + found.sum(0), count + len(found)
+        if count == 0:
+            raise InputError(f"none of the {min(N_STATISTICS, len(self.ids))} images of the absence's mean can be read")
         return (total / count).to(torch.float32)
+
+    def _stacks(self, positions: Sequence[int]) -> Iterator[Tensor]:
+        """The good images, a few at a time."""
+        waiting: list[Tensor] = []
+        for _, image in self.each(positions):
+            if isinstance(image, Tensor):
+                waiting.append(image)
+            if len(waiting) == _AT_A_TIME:
+                yield torch.stack(waiting)
+                waiting = []
+        if waiting:
+            yield torch.stack(waiting)
 
 
 class Absence(ABC):
@@ -111,38 +141,74 @@ class Noise(Absence):
 
 
 class Donor(Absence):
-    """Another image of the data set, of any class, never itself."""
+    """Another image of the data set, of any class, never itself; of unreadable ones the next that is drawn."""
 
     name = "donor"
 
     def images(self, positions: Sequence[int], shape: torch.Size) -> Tensor:
-        return self.surroundings.load([self.donor(position) for position in positions])
+        first = [next(self.donors(position)) for position in positions]
+        found = [image for _, image in self.surroundings.each(first)]
+        return torch.stack(
+            [
+                image if isinstance(image, Tensor) and image.shape == shape else self._next(position, shape)
+                for position, image in zip(positions, found, strict=True)
+            ]
+        )
 
-    def donor(self, position: int) -> int:
-        """Position of the image that stands in for the one at `position`."""
+    def donors(self, position: int) -> Iterator[int]:
+        """Positions of the images that may stand in for the one at `position`, in the order in which they are tried."""
+        order, own = self.surroundings.order, self._place[position]
         draws = numpy_generator(self.surroundings.seed, self.surroundings.ids[position], "absence donor")
-        other = int(draws.integers(len(self.surroundings.ids) - 1))
-        return other + (other >= position)
+        others = len(order) - 1
+        other = int(draws.integers(others))
+        yield int(order[other + (other >= own)])
+        for other in draws.permutation(others):
+            yield int(order[other + (other >= own)])
+
+    def _next(self, position: int, shape: torch.Size) -> Tensor:
+        for other in self.donors(position):
+            for _, image in self.surroundings.each([other]):
+                if isinstance(image, Tensor):
+                    if image.shape != shape:
+                        raise InputError(f"expected images of one size, got {tuple(shape)} and {tuple(image.shape)}")
+                    return image
+        raise InputError(f"no other image can be read that could stand in for {self.surroundings.ids[position]}")
+
+    @cached_property
+    def _place(self) -> np.ndarray:
+        """Where each position stands in seeded order."""
+        return np.argsort(self.surroundings.order)
 
 
 DEFAULT_ABSENCE = Mean.name
 
+_OWN: dict[str, type[Absence]] = {absence.name: absence for absence in (Zero, Mean, Noise, Donor)}
 
-@cache
+
 def absence_classes() -> dict[str, type[Absence]]:
-    """Every absence by name, those of other packages included."""
-    own: tuple[type[Absence], ...] = (Zero, Mean, Noise, Donor)
-    found = {absence.name: absence for absence in own}
-    for entry in entry_points(group="spectrobe.absences"):
-        found.setdefault(entry.name, entry.load())
-    return found
+    """Every absence by name, those of other packages included; InputError when one of those cannot be loaded."""
+    others = {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}
+    return _OWN | {name: _loaded(entry) for name, entry in others.items() if name not in _OWN}
 
 
 def absence_class(name: str) -> type[Absence]:
-    """The absence called `name`; InputError with the nearest names."""
-    known = absence_classes()
-    if name not in known:
-        near = difflib.get_close_matches(str(name), known, n=2, cutoff=0.4)
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        raise InputError(f"expected an absence out of {', '.join(known)}, got {name!r}{hint}")
-    return known[name]
+    """The absence called `name`; InputError with the nearest names. Other packages are imported for their names alone."""
+    if name in _OWN:
+        return _OWN[name]
+    others = {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}
+    if name in others:
+        return _loaded(others[name])
+    known = [*_OWN, *others]
+    near = difflib.get_close_matches(str(name), known, n=2, cutoff=0.4)
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    raise InputError(f"expected an absence out of {', '.join(known)}, got {name!r}{hint}")
+
+
+def _loaded(entry: EntryPoint) -> type[Absence]:
+    try:
+        found = entry.load()
+    except Exception as error:  # someone else's package: whatever it raises
+        raise InputError(f"the absence {entry.name} ({entry.value}) could not be imported: {error}") from error
+    if not (isinstance(found, type) and issubclass(found, Absence)):
+        raise InputError(f"expected {entry.value} to be a subclass of Absence, got {found!r}")
+    return found

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from spectrobe.errors import InputError, SpectrobeError
+from spectrobe.seeding import torch_generator
 
 CANDIDATES_CPU = (16, 32, 64, 128)
 CANDIDATES_DEVICE = (32, 64, 128, 256, 512, 1024)
@@ -22,18 +23,21 @@ def best_batch_size(
     """The batch size with the best throughput of a few tried, for a run of so many forward passes.
 
     Not the largest that fits: on CPUs small batches stay in the cache and are faster. Sizes that run out of memory are
-    left out, and the search stops when it has taken its share of the run's time.
+    left out (where the smallest does, half of it is tried, and so on), and the search stops when it has taken its share
+    of the run's time.
     """
     candidates = CANDIDATES_CPU if device.type == "cpu" else CANDIDATES_DEVICE
+    sizes = [size for size in candidates if size <= forward_passes] or [forward_passes]
     best, best_rate, spent, budget = 1, 0.0, 0.0, np.inf
-    for size in [size for size in candidates if size <= forward_passes] or [forward_passes]:
-        images = torch.rand(size, *shape, device=device).contiguous(memory_format=torch.channels_last)
+    while sizes:
+        size = sizes.pop(0)
         try:
-            seconds = seconds_per_batch(forward, images, repeats=2 if spent == 0 else 1)
+            seconds = seconds_per_batch(forward, noise(size, shape, device), repeats=2 if spent == 0 else 1)
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
-            break
+            sizes = [halved(size)] if best_rate == 0 else []
+            continue
         spent += 2 * seconds
         budget = min(_MOST_SECONDS, max(0.5, _SHARE_OF_RUN * forward_passes * seconds / size))
         if size / seconds > best_rate:
@@ -41,6 +45,12 @@ def best_batch_size(
         if spent > budget / 2 or size / seconds < 0.8 * best_rate:
             break
     return best
+
+
+def noise(size: int, shape: torch.Size, device: torch.device) -> Tensor:
+    """A batch of random pixels to take times with, in channels-last memory format; the global generators stay as they are."""
+    pixels = torch.rand(size, *shape, generator=torch_generator(0, "batch to take times with"))
+    return pixels.to(device).contiguous(memory_format=torch.channels_last)
 
 
 @torch.inference_mode()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -47,6 +47,7 @@ class Evaluator:
     absence: Absence
     device: torch.device
     batch_size: int
+    _empty: dict[torch.Size, Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def passes_per_image(self) -> int:
@@ -54,11 +55,14 @@ class Evaluator:
         return self.design.n_coalitions - self.absence.constant
 
     def empty_logits(self, shape: torch.Size) -> Tensor | None:
-        """Logits (1, K) of the empty coalition when it is the same for all images, else None."""
+        """Logits (1, K) of the empty coalition when it is the same for all images, else None; played once."""
         if not self.absence.constant:
             return None
-        image = self.absence.images([], shape)[None].to(self.device)
-        return self._logits(image.contiguous(memory_format=torch.channels_last), ["the absence image"], [0])
+        if shape not in self._empty:
+            image = self.absence.images([], shape)[None].to(self.device)
+            lent = image.clone(memory_format=torch.channels_last)  # a model may write into what it is given
+            self._empty[shape] = self._logits(lent, ["the absence image"], [0]).clone()
+        return self._empty[shape]
 
     def play(self, shard: Shard, progress: Progress) -> Columns:
         """The shard's rows of the payoff table, as columns."""
@@ -158,7 +162,7 @@ class _Cells:
 
     def add(self, logits: Tensor) -> None:
         """The logits of the next pairs."""
-        self.waiting.append(logits)
+        self.waiting.append(logits.clone())  # they may lie in a buffer that the next forward pass overwrites
         self.rows_waiting += len(logits)
         if self.rows_waiting * logits.shape[1] >= _CELL_LOGITS:
             self._flush()

@@ -21,6 +21,7 @@ from spectrobe.models.base import Geometry
 
 _PASSES_PER_SHARD = 2048
 _MOST_IMAGES_PER_SHARD = 256
+_WORTH_WORKERS = 64  # images for which worker processes are started
 
 
 P = TypeVar("P", bound="Player")
@@ -68,7 +69,8 @@ class ImageLoader:
 
     def each(self, positions: Sequence[int]) -> Iterable[tuple[int, Tensor | BadImageError]]:
         """(position, pixels or what was wrong), in order; raises BadImageError unless bad images are skipped."""
-        for position, image in load_images(self.data, positions, self.geometry, self.workers, self.on_bad_image):
+        workers = self.workers if len(positions) >= _WORTH_WORKERS else 0
+        for position, image in load_images(self.data, positions, self.geometry, workers, self.on_bad_image):
             if not isinstance(image, BadImageError):
                 try:
                     check_flat(self.data.ids[position], image)
@@ -78,12 +80,12 @@ class ImageLoader:
                     image = error
             yield position, image
 
-    def stack(self, positions: Sequence[int]) -> Tensor:
-        """The good images among `positions`, all of one size: (N, C, H, W)."""
-        images = [image for _, image in self.each(positions) if isinstance(image, Tensor)]
-        if not images:
-            raise InputError("expected at least one readable image, got none")
-        return stack_images(images)
+    def shard(self, positions: Sequence[int]) -> Shard:
+        """The good images among `positions`; InputError when there are none."""
+        good = {position: image for position, image in self.each(positions) if isinstance(image, Tensor)}
+        if not good:
+            raise InputError(f"none of {len(positions)} images of {self.data.name} can be used")
+        return _shard(self.data, good)
 
 
 def stack_images(images: Sequence[Tensor]) -> Tensor:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from spectrobe.engine.local import Run
-from spectrobe.errors import InputError
+from spectrobe.errors import InputError, RunFolderError
 from spectrobe.game.fit import Payoffs
 from spectrobe.game.table import PayoffTable
 
@@ -19,7 +19,13 @@ def payoffs_of(run: Run, shards: Sequence[int]) -> Payoffs:
         for index in shards:
             columns, _ = run.read_shard(index)
             if columns is not None:
-                yield PayoffTable.from_columns(columns)
+                try:
+                    table = PayoffTable.from_columns(columns)
+                except KeyError as error:
+                    raise RunFolderError(
+                        f"the payoff table (shard {index}) is damaged or of another version: it has no column {error}"
+                    ) from None
+                yield table
 
     position, n_bands, n_classes = [np.empty(0, dtype=np.int64)], 0, 0
     for chunk in chunks():

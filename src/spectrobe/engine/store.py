@@ -92,8 +92,8 @@ class RunFolder:
         return content
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
-        """JSON with the schema version first; floats at full precision, NaN and infinity as null."""
-        self.write_bytes(name, (pretty({"schema_version": SCHEMA_VERSION, **plain(content)}) + "\n").encode())
+        """Write what `json_text` makes of `content`."""
+        self.write_bytes(name, json_text(content).encode())
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -183,6 +183,11 @@ def plain(value: Any) -> Any:
     if isinstance(value, float) and not np.isfinite(value):
         return None
     return value
+
+
+def json_text(content: dict[str, Any]) -> str:
+    """What a JSON file of a run says: the schema version first, floats at full precision, NaN and infinity as null."""
+    return pretty({"schema_version": SCHEMA_VERSION, **plain(content)}) + "\n"
 
 
 def pretty(value: Any, indent: str = "") -> str:

@@ -17,15 +17,20 @@ DEFAULT_SCORE = "signed"
 NEEDS_INFORMATION = ("signed", "signed-unclipped", "centroid", "bandwidth")
 """Scores of the normalised profile, which has no meaning when v(all) - v(empty) is not above zero."""
 
+MEANINGS = {
+    "signed": "1 = all in the lowest band, 0 = flat, negative = high bands; of the profile clipped at zero.",
+    "signed-unclipped": "The same without clipping, which biases noisy bands that hold nothing.",
+    "published": "The formula of Luo et al. (TMLR 2024), for comparison: it folds the sign.",
+    "information": "v(all) - v(empty), what all bands together give the model.",
+    "low-band": "The Shapley value of the lowest band (with the mean's own band, if there is one).",
+    "centroid": "Mean of the clipped profile over the bands, in octaves relative to Nyquist.",
+    "bandwidth": "Standard deviation of the clipped profile over the bands, in octaves.",
+}
+"""What each score says, in a sentence."""
+
 
 def score_functions(bands: BandPartition) -> Mapping[str, ScoreFunction]:
-    """Every score by name, for one partition.
-
-    signed: 1 = all weight in the lowest band, 0 = flat, negative = high bands; of the profile clipped at zero.
-    signed-unclipped: the same without clipping, which biases noisy null bands.   published: Luo et al.'s formula.
-    information: v(all) - v(empty).   low-band: the Shapley value of the lowest band (with the mean's own band, if any).
-    centroid, bandwidth: mean and standard deviation of the clipped profile, in octaves relative to Nyquist.
-    """
+    """Every score by name, for one partition; `MEANINGS` says what each is."""
     beta = falling_weights(bands)
     octave = band_octaves(bands)
     lowest = 1 + (bands.dc == "own")

@@ -98,6 +98,8 @@ def _read(path: Path, allow_pickle: bool) -> Any:
         head = file.read(64).lstrip().lower()
     if head.startswith((b"<!doctype", b"<html")):
         raise InputError(f"expected a checkpoint, got a web page saved as {path}: the download failed, fetch it again")
+    if head.startswith(b"version https://git-lfs"):
+        raise InputError(f"expected a checkpoint, got a Git LFS pointer in {path}: run git lfs pull")
     try:
         return _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path, allow_pickle)
     except (OSError, RuntimeError, ValueError, EOFError) as error:
@@ -124,8 +126,8 @@ def _read_torch(path: Path, allow_pickle: bool) -> Any:
     except pickle.UnpicklingError as error:
         if not allow_pickle:
             raise InputError(
-                f"{path} holds more than tensors, and opening it can run any code; save its state_dict alone, "
-                f"or, if you trust it, allow_pickle=True or --allow-pickle"
+                f"{path} holds more than tensors, or is damaged, and opening it can run any code; save its state_dict "
+                f"alone, or, if you trust it, allow_pickle=True or --allow-pickle"
             ) from error
     try:
         return torch.load(path, map_location="cpu", weights_only=False)

@@ -85,13 +85,13 @@ def _efficientnet_lite0(name: str, options: ModelOptions) -> Model:
     )
 
 
-_DEMOS: dict[str, Callable[[str, ModelOptions], Model]] = {"efficientnet-lite0": _efficientnet_lite0}
+DEMOS: dict[str, Callable[[str, ModelOptions], Model]] = {"efficientnet-lite0": _efficientnet_lite0}
 
 
 def _open(target: str, options: ModelOptions) -> Model:
-    if target not in _DEMOS:
-        raise InputError(f"unknown demo model {target!r}, known are {', '.join(_DEMOS)}{nearest(target, _DEMOS)}")
-    return _DEMOS[target](f"demo:{target}", options)
+    if target not in DEMOS:
+        raise InputError(f"unknown demo model {target!r}, known are {', '.join(DEMOS)}{nearest(target, DEMOS)}")
+    return DEMOS[target](f"demo:{target}", options)
 
 
 SCHEME = Scheme(_open, example="demo:efficientnet-lite0")

@@ -1,4 +1,8 @@
-"""Adapter for models from the user's own code: `python:package.module:NAME` or `python:path/to/file.py:NAME`."""
+"""Adapter for models from the user's own code: `python:package.module:NAME` or `python:path/to/file.py:NAME`.
+
+NAME is an nn.Module (used as it is), a class or function that is called without arguments and returns a module or a
+callable (with `num_classes`, where it has a parameter of that name), or a function of one batch (N, C, H, W) -> (N, K).
+"""
 
 from __future__ import annotations
 
@@ -54,10 +58,7 @@ def _open(target: str, options: ModelOptions) -> Model:
 
 
 def _made(name: str, found: object, options: ModelOptions) -> object:
-    """The model itself. A module, a model and a function of one batch are it; what takes no argument is called.
-
-    `num_classes` is passed on where the function has a parameter of that name.
-    """
+    """The model that NAME stands for: itself, or what it returns when it can be called without arguments."""
     if isinstance(found, (nn.Module, Model)) or not callable(found):
         return found
     try:

@@ -55,10 +55,10 @@ def _create(name: str, weights: Any, classes: int) -> Any:
     from torchvision.models import get_model
 
     if weights is None:
-        # These two would otherwise spend minutes on an initialisation of their own.
-        slow = {"init_weights": True} if name in ("googlenet", "inception_v3") else {}
+        # These two would otherwise warn, and spend long on an initialisation of their own.
+        plain = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
         with fixed_seed():
-            return get_model(name, weights=None, num_classes=classes, **slow)
+            return get_model(name, weights=None, num_classes=classes, **plain)
     try:
         return get_model(name, weights=weights, progress=False)
     except (OSError, RuntimeError) as error:

@@ -32,7 +32,7 @@ _MOST_STEPS = 64
 
 @dataclass(frozen=True)
 class PerturbationSpec:
-    """A name and settings, of which only the name is checked; `build` makes the perturbation, given a model if need be."""
+    """A name and its settings; `build` makes the perturbation, with a model where it attacks one."""
 
     name: str
     settings: Mapping[str, Any] = field(default_factory=dict)

@@ -20,8 +20,8 @@ from spectrobe.studies.decomposition import DecomposeResult
 class AbsenceAgreement:
     """Decompositions that differ in the absence alone.
 
-    results: absence -> result.   rank_agreement: (A, A) Spearman correlation of the bands' order between absences, in the
-    order of `results`; NaN where a profile is constant.
+    results: absence -> result.   rank_agreement: (A, A) Spearman correlation of the bands' order between absences, in
+    the order of `results`; NaN where a profile is constant.
     """
 
     results: Mapping[str, DecomposeResult]
@@ -46,7 +46,7 @@ def decompose_with_all_absences(
     progress: Progress | None = None,
     **settings: Any,
 ) -> AbsenceAgreement:
-    """`decompose` once for each absence; the same settings, images and donors. out: a folder, a run folder an absence in it."""
+    """`decompose` once for each absence, with the same settings and images; out: a folder of run folders."""
     progress = progress or Silent()
     results = {}
     for name in absence_classes():

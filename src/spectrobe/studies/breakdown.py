@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class ClassProfiles:
     """The profile of each class with at least two images; C classes, M bands, float64.
 
-    classes: (C,) class indices, ascending.   n_images: (C,).   shapley, stderr: (C, M).   interval: (C, M, 2), Student t.
+    classes: (C,) class indices, ascending.   n_images: (C,).   shapley, stderr: (C, M).
+    interval: (C, M, 2), Student t.
     alone: classes with one image, left out.
 
     Inverse temperatures are those fitted on all images, so that classes add up to the whole. They are not refitted on a
@@ -35,7 +36,7 @@ class ClassProfiles:
 
 @dataclass(frozen=True)
 class UnusualImage:
-    """One image whose profile is unlike the others'.   distance: Mahalanobis, in standard deviations of the profiles."""
+    """One image whose profile is unlike the others'.   distance: Mahalanobis', in standard deviations of profiles."""
 
     position: int
     id: str

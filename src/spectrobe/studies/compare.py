@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from spectrobe.game.intervals import (
     weighted_covariance,
 )
 from spectrobe.game.scores import DEFAULT_SCORE, ScoreFunction, score_functions
+from spectrobe.studies.wording import percent
 
 if TYPE_CHECKING:
     from spectrobe.studies.decomposition import DecomposeResult
@@ -51,6 +52,14 @@ class Comparison:
 
         One-sided at `level`, Holm-adjusted over the metrics chosen; bands are shown, never gated.
         """
+        return {metric: p for metric, p in self.p_worse(metrics).items() if p <= 1 - level}
+
+    def p_worse(self, metrics: Sequence[str] = ("score",)) -> dict[str, float]:
+        """One-sided p-values of "lower in B than in A" for the metrics, Holm-adjusted over them.
+
+        Raises InputError for a metric that is unknown, or not defined for one of the models.
+        """
+        metrics = list(dict.fromkeys(metrics))
         unknown = [metric for metric in metrics if metric not in GATES]
         if unknown or not metrics:
             raise InputError(f"expected metrics out of {', '.join(GATES)}, got {', '.join(unknown) or 'none'}")
@@ -59,12 +68,17 @@ class Comparison:
             raise InputError(
                 f"{', '.join(undefined)} cannot be gated: {self.scores[GATES[undefined[0]]].reason or 'not defined'}"
             )
-        adjusted = holm([self._p_worse[GATES[metric]] for metric in metrics])
-        return {metric: p for metric, p in zip(metrics, adjusted, strict=True) if p <= 1 - level}
+        return dict(zip(metrics, holm([self._p_worse[GATES[metric]] for metric in metrics]), strict=True))
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        plain = {f.name: getattr(self, f.name) for f in fields(self) if not f.name.startswith("_")}
+        return {"kind": "compare", **plain, "scores": {name: asdict(score) for name, score in self.scores.items()}}
 
     def summary(self) -> str:
         """The differences as text."""
-        lines = [f"{self.model_b} minus {self.model_a}, {self.n_images} shared images, {self.confidence:.0%} intervals"]
+        level = percent(self.confidence)
+        lines = [f"{self.model_b} minus {self.model_a}, {self.n_images} shared images, {level} intervals"]
         for i, d in enumerate(self.difference):
             lines.append(f"band {i}: {d:+.4f} [{self.interval[i, 0]:+.4f}, {self.interval[i, 1]:+.4f}]")
         lines += [f"{name}: {estimate}" for name, estimate in self.scores.items()]

@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spectrobe.bands import BandPartition
-from spectrobe.errors import RunFolderError, SpectrobeError
+from spectrobe.errors import SpectrobeError
 from spectrobe.game import shapley
-from spectrobe.game.coalitions import Design, make_design
 from spectrobe.game.fit import Fit, Payoffs, fit, replicate
 from spectrobe.game.intervals import Estimate, Replicates, bootstrap_weights, mean_estimate, mean_intervals, studentised
 from spectrobe.game.scores import DEFAULT_SCORE, NEEDS_INFORMATION, score_functions
 from spectrobe.game.table import PayoffTable
 from spectrobe.game.values import make_value
+from spectrobe.studies.result_json import decomposition_fields, decomposition_to_dict
+from spectrobe.studies.settings import Settings
+from spectrobe.studies.wording import percent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,44 +29,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What was measured: all that a decomposition's numbers depend on, besides the payoff table."""
-
-    model_name: str
-    data_name: str
-    bands: BandPartition
-    image_size: tuple[int, int]
-    value: str
-    absence: str
-    design: str
-    confidence: float
-    seed: int
-    labelled: bool = True
-    force: bool = False
-
-    def make_design(self) -> Design:
-        """The design of the game."""
-        return make_design(self.design, self.bands.n_bands, self.seed, self.force)
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able."""
-        plain = {f.name: getattr(self, f.name) for f in fields(self)}
-        return plain | {"bands": self.bands.to_dict(), "image_size": list(self.image_size)}
-
-    @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> Settings:
-        """The settings that `to_dict` described."""
-        bands = BandPartition.from_dict(content["bands"])
-        return cls(**{**content, "bands": bands, "image_size": tuple(content["image_size"])})
-
-
-@dataclass(frozen=True)
 class DecomposeResult:
     """How much usable information (or another value) the model takes from each frequency band.
 
     All arrays are read-only float64; M bands, N images.
 
-    shapley, stderr: (M,).   interval: (M, 2), pointwise Student t over images.   simultaneous: (M, 2), max-t over bands.
+    shapley, stderr: (M,).   interval: (M, 2), pointwise Student t over images.   simultaneous: (M, 2), max-t.
     interactions: (M, M), symmetric, NaN diagonal; None in the permutation design.
     values, tau: (2**M,), NaN where not evaluated; index = sum of 2**i over the bands present.
     score: the signed score; scores: every score by name; information: v(all) - v(empty). All are Estimates.
@@ -159,7 +129,7 @@ class DecomposeResult:
 
     @property
     def payoffs(self) -> np.ndarray:
-        """Payoff of every image and coalition at the fitted tau: (N, 2**M), NaN where not evaluated; images by position."""
+        """Payoff of each image and coalition at the fitted tau: (N, 2**M), NaN where not evaluated; by position."""
         out = np.full((self.n_images, 2**self.bands.n_bands), np.nan)
         np.put_along_axis(out, self.fit.coalition, self.fit.payoffs, axis=1)
         out.setflags(write=False)
@@ -220,70 +190,12 @@ class DecomposeResult:
 
     def to_dict(self) -> dict[str, Any]:
         """The result without its table, JSON-able."""
-        seen = np.flatnonzero(~np.isnan(self.values))
-        return {
-            "kind": "decompose",
-            "settings": self.settings.to_dict(),
-            **{name: getattr(self, name) for name in _PLAIN},
-            "scores": {name: estimate_to_dict(score) for name, score in self.scores.items()},
-            "information": estimate_to_dict(self.information),
-            "accuracy": None if self.accuracy is None else estimate_to_dict(self.accuracy),
-            "by_size": dict(self.by_size),
-            "coalitions": seen,
-            "values": self.values[seen],
-            "tau": self.tau[seen],
-            "warnings": list(self.warnings),
-            "skipped": dict(self.skipped),
-        }
+        return decomposition_to_dict(self)
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any], folder: RunFolder | None = None) -> DecomposeResult:
         """The result that `to_dict` described; its table is read from the folder when asked for."""
-        try:
-            settings = Settings.from_dict(content["settings"])
-            table = {name: np.full(2**settings.bands.n_bands, np.nan) for name in ("values", "tau")}
-            for name in table:
-                table[name][np.asarray(content["coalitions"], dtype=np.int64)] = array_from_json(content[name])
-            arrays: dict[str, Any] = {name: content[name] for name in _PLAIN}
-            for name in _ARRAYS:
-                arrays[name] = None if content[name] is None else array_from_json(content[name])
-            return cls(
-                settings=settings,
-                **arrays,
-                **table,
-                scores={name: estimate_from_dict(score) for name, score in content["scores"].items()},
-                information=estimate_from_dict(content["information"]),
-                accuracy=None if content["accuracy"] is None else estimate_from_dict(content["accuracy"]),
-                by_size={name: array_from_json(values) for name, values in content["by_size"].items()},
-                warnings=tuple(content["warnings"]),
-                skipped=dict(content["skipped"]),
-                _folder=folder,
-            )
-        except (KeyError, TypeError, ValueError, IndexError) as error:
-            where = folder.path if folder else "result.json"
-            raise RunFolderError(
-                f"{where}: result.json is damaged ({error!r}): delete it, and the same call makes it anew"
-            ) from None
-
-
-_ARRAYS = ("shapley", "stderr", "interval", "simultaneous", "interactions", "power_db")
-_PLAIN = (*_ARRAYS, "efficiency_gap", "n_images", "n_classes", "forward_passes")
-
-
-def array_from_json(values: Any) -> np.ndarray:
-    """Nested lists with null for NaN -> float64."""
-    return np.asarray(values, dtype=np.float64)
-
-
-def estimate_to_dict(estimate: Estimate) -> dict[str, Any]:
-    """JSON-able."""
-    return {f.name: getattr(estimate, f.name) for f in fields(estimate)}
-
-
-def estimate_from_dict(content: Mapping[str, Any]) -> Estimate:
-    """The estimate that `estimate_to_dict` described."""
-    numbers: dict[str, Any] = {key: np.nan if value is None else value for key, value in content.items()}
-    return Estimate(**numbers)
+        return cls(**decomposition_fields(content, folder.path if folder else "result.json"), _folder=folder)
 
 
 def summarise(
@@ -300,7 +212,8 @@ def summarise(
     information = mean_estimate(fitted.payoffs[:, 0] - fitted.payoffs[:, -1], settings.confidence)
     if fitted.tau_at_cap and value.fits_temperature:
         warnings += (
-            f"{fitted.tau_at_cap} fitted inverse temperature(s) ended at the cap: all their images are right by a margin, or logits are very small",
+            f"{fitted.tau_at_cap} fitted inverse temperature(s) ended at the cap: "
+            "all their images are right by a margin, or logits are very small",
         )
     return DecomposeResult(
         settings=settings,
@@ -336,7 +249,7 @@ def _scores(settings: Settings, replicates: Replicates, information: Estimate) -
     scores = {}
     for name, statistic in score_functions(settings.bands).items():
         if name in NEEDS_INFORMATION and not information.low > 0:
-            reason = f"v(all) - v(empty) is not above 0 by its {settings.confidence:.0%} interval"
+            reason = f"v(all) - v(empty) is not above 0 by its {percent(settings.confidence)} interval"
             scores[name] = Estimate.undefined(reason, settings.confidence)
         else:
             scores[name] = studentised(statistic, replicates, settings.confidence)

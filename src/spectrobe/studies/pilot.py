@@ -41,6 +41,7 @@ def how_many_images(run: Preparation, progress: Progress) -> tuple[int, list[str
     stderr, n_played = _score_stderr(run, list(pilot))
     if not np.isfinite(stderr):
         progress.note(f"forecast: none, the score is not defined on the pilot's {n_played} images")
+        progress.expect(passes * most)
         return most, [] if tolerance is None else [
             f"the pilot gave no score, so tolerance {tolerance:g} could not be planned for"
         ]

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,12 +17,12 @@ from torch import Tensor
 from spectrobe.data import open_data
 from spectrobe.data.base import ImageData
 from spectrobe.data.checks import check_data
-from spectrobe.engine.absence import Absence, Surroundings, absence_class
-from spectrobe.engine.batching import best_batch_size, check_batch_size
+from spectrobe.engine.absence import DEFAULT_ABSENCE, Absence, Surroundings, absence_class
+from spectrobe.engine.batching import best_batch_size, check_batch_size, halved, is_out_of_memory
 from spectrobe.engine.devices import resolve_device
-from spectrobe.engine.evaluate import Evaluator, Shard
+from spectrobe.engine.evaluate import Evaluator
 from spectrobe.engine.identity import refuse_other
-from spectrobe.engine.local import ImageLoader, Run, run_shards, shard_size
+from spectrobe.engine.local import ImageLoader, Run, run_shards, shard_size, stack_images
 from spectrobe.engine.memory import MemoryRun
 from spectrobe.engine.phases import reach
 from spectrobe.engine.precision import N_GUARD, choose_precision
@@ -30,7 +30,8 @@ from spectrobe.engine.progress import Progress, Silent
 from spectrobe.engine.store import RunFolder, plain
 from spectrobe.errors import InputError, RunFolderError
 from spectrobe.game.fit import Payoffs, fit
-from spectrobe.game.values import make_value
+from spectrobe.game.scores import DEFAULT_SCORE
+from spectrobe.game.values import DEFAULT_VALUE, make_value
 from spectrobe.models import open_model
 from spectrobe.models.base import Model
 from spectrobe.models.check import check_model
@@ -40,6 +41,8 @@ from spectrobe.studies.runs import environment
 
 N_SAMPLE = 32
 """The self-check looks at this many intact images."""
+
+_ABSENCE_FILE = "absence.safetensors"
 
 
 @dataclass
@@ -53,6 +56,7 @@ class Preparation:
     loader: ImageLoader
     store: Run
     warnings: tuple[str, ...]
+    _seen: set[int] = field(default_factory=set)
 
     def shards(self, n_images: int) -> dict[int, Sequence[int]]:
         """The shards of the first `n_images` images in seeded order: index -> positions."""
@@ -61,9 +65,11 @@ class Preparation:
         return {i: [int(p) for p in self.order[s : min(s + size, n_images)]] for i, s in enumerate(starts)}
 
     def evaluate(self, shards: dict[int, Sequence[int]], progress: Progress) -> None:
-        """Play what is missing of these shards."""
+        """Play what is missing of these shards; what an earlier call has been given is not counted again."""
         before = self.evaluator.batch_size
-        self.evaluator = run_shards(self.evaluator, self.loader, shards, self.store, progress)
+        left = {index: positions for index, positions in shards.items() if index not in self._seen}
+        self.evaluator = run_shards(self.evaluator, self.loader, left, self.store, progress)
+        self._seen |= set(left)
         if self.evaluator.batch_size != before:
             self.warnings += (f"memory ran out: batches went from {before} to {self.evaluator.batch_size} on the way",)
 
@@ -127,7 +133,7 @@ def prepare(
     device = resolve_device(execution["device"], opened, given_by_name)
     labels = None if images.labels is None else torch.from_numpy(images.labels[sample_positions])
     with opened.prepared(device, "float32"):
-        warnings += check_model(opened, sample.to(device), labels)
+        warnings += _self_check(opened, sample.to(device), labels)
         n_classes = opened.n_classes or int(opened.forward(sample[:1].to(device)).shape[1])
     if images.labels is not None and int(images.labels.max()) >= n_classes:
         warnings += check_data(images, n_classes)
@@ -137,7 +143,7 @@ def prepare(
     if isinstance(store, RunFolder):
         stack.enter_context(store.lock())
         begun = store.read_json("run.json") if store.exists("run.json") else None
-    surroundings = Surroundings(images.ids, loader.stack, settings["seed"])
+    surroundings = Surroundings(images.ids, loader.each, settings["seed"])
     absence = _absence(absence_kind, surroundings, store if begun else None)
     identity = plain(
         {
@@ -155,7 +161,8 @@ def prepare(
     )
     evaluator = Evaluator(opened.forward, n_classes, described.bands, design, absence, device, 1)
     if begun is not None:
-        refuse_other(begun["identity"], identity, str(out))
+        was = {"command": begun.get("command"), **begun.get("identity", {})}
+        refuse_other(was, {"command": "decompose", **identity}, str(out))
         settled = begun["settled"]
     else:
         settled = _settle(execution, opened, evaluator, loader, order, described, sample.shape[1:])
@@ -185,8 +192,8 @@ def _check_classes(images: ImageData, order: np.ndarray, value: str) -> None:
         return
     if len(np.unique(images.labels[order])) < 2:
         raise InputError(
-            f"the {len(order)} images are all of one class ({int(images.labels[order[0]])}), from which nothing can be told "
-            "apart: give images of more classes, or use --value agreement"
+            f"the {len(order)} images are all of one class ({int(images.labels[order[0]])}), which leaves nothing to "
+            "tell apart: give images of more classes, or use --value agreement"
         )
 
 
@@ -194,16 +201,32 @@ def _sample(loader: ImageLoader, order: np.ndarray) -> tuple[list[int], Tensor]:
     found = [(p, image) for p, image in loader.each([int(p) for p in order[:N_SAMPLE]]) if isinstance(image, Tensor)]
     if not found:
         raise InputError(f"none of the first {min(N_SAMPLE, len(order))} images of {loader.data.name} can be used")
-    from spectrobe.engine.local import stack_images
-
     return [p for p, _ in found], stack_images([image for _, image in found])
 
 
+def _self_check(model: Model, sample: Tensor, labels: Tensor | None) -> list[str]:
+    """What `check_model` warns of, on as many images of the sample as memory allows."""
+    while True:
+        try:
+            return check_model(model, sample, labels)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+        few = halved(len(sample))
+        sample, labels = sample[:few], None if labels is None else labels[:few]
+
+
 def _absence(kind: type[Absence], surroundings: Surroundings, begun: Run | None) -> Absence:
-    if isinstance(begun, RunFolder) and begun.exists("absence.safetensors"):
+    if isinstance(begun, RunFolder) and begun.exists(_ABSENCE_FILE):
+        from safetensors import SafetensorError
         from safetensors.torch import load
 
-        return kind(load(begun.read_bytes("absence.safetensors")), surroundings)
+        try:
+            return kind(load(begun.read_bytes(_ABSENCE_FILE)), surroundings)
+        except SafetensorError as error:
+            raise RunFolderError(
+                f"{begun.path}: {_ABSENCE_FILE} is damaged ({error}): delete it, and the same call makes it anew"
+            ) from None
     return kind(kind.measure(surroundings), surroundings)
 
 
@@ -223,24 +246,27 @@ def _settle(
     settings: Settings,
     shape: torch.Size,
 ) -> dict[str, Any]:
-    """Batch size and precision of a new run."""
-    size = execution["batch_size"]
+    """Batch size and precision of a new run; a batch size that memory does not allow is halved."""
+    size, device = execution["batch_size"], evaluator.device
     if size == "auto":
         passes = len(order) * evaluator.passes_per_image
-        with model.prepared(evaluator.device, "float32") as forward:
-            size = best_batch_size(forward, shape, evaluator.device, passes)
+        with model.prepared(device, "float32") as forward:
+            size = best_batch_size(forward, shape, device, passes)
 
     def rows_of(forward: Any) -> np.ndarray:
         few = [int(p) for p in order[: min(N_GUARD, max(2, len(order) // 8))]]
         player = replace(evaluator, forward=forward, batch_size=size)
-        label = None if loader.data.labels is None else loader.data.labels[few]
-        shard = Shard(tuple(few), tuple(loader.data.ids[p] for p in few), label, loader.stack(few))
-        table = player.payoff_table(shard, Silent())
+        table = player.payoff_table(loader.shard(few), Silent())
         return fit(Payoffs.of(table), settings.make_design(), make_value(settings.value)).rows
 
-    batch = torch.rand(size, *shape, device=evaluator.device).contiguous(memory_format=torch.channels_last)
-    choice = choose_precision(execution["precision"], model, evaluator.device, batch, rows_of, len(order))
-    return {"batch_size": size, "precision": choice.precision, "why": choice.why}
+    while True:
+        try:
+            choice = choose_precision(execution["precision"], model, device, size, shape, rows_of, len(order))
+            return {"batch_size": size, "precision": choice.precision, "why": choice.why}
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+        size = halved(size)
 
 
 def _begin(
@@ -257,16 +283,14 @@ def _begin(
     if absence.state:
         from safetensors.torch import save
 
-        store.write_bytes(
-            "absence.safetensors", save({name: tensor.contiguous() for name, tensor in absence.state.items()})
-        )
+        store.write_bytes(_ABSENCE_FILE, save({name: tensor.contiguous() for name, tensor in absence.state.items()}))
     store.write_json(
         "run.json",
         {
             "command": "decompose",
             "identity": identity,
             "settled": settled,
-            "defaults": {"value": "usable-information", "absence": "mean", "score": "signed"},
+            "defaults": {"value": DEFAULT_VALUE, "absence": DEFAULT_ABSENCE, "score": DEFAULT_SCORE},
             "images": [images.ids[int(p)] for p in order],
             "environment": environment(),
             "warnings": list(warnings),

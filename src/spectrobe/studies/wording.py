@@ -9,21 +9,37 @@ import numpy as np
 if TYPE_CHECKING:
     from spectrobe.studies.decomposition import DecomposeResult
 
+_GAINS = {
+    "usable-information": "usable information about the labels",
+    "log-likelihood": "log-likelihood of the labels",
+    "agreement": "agreement with its own answers",
+}
+
+
+def percent(share: float) -> str:
+    """0.95 -> 95%, 0.975 -> 97.5%."""
+    return f"{100 * share:.6g}%"
+
 
 def sentence(result: DecomposeResult) -> str:
-    """One sentence on what the profile means."""
-    score, images = result.score, f"{result.n_images} images"
+    """One sentence on what the profile means, for readers who have never heard of the method."""
+    name, images, score = result.model_name, f"{result.n_images} images", result.score
     if np.isnan(score.value):
-        return (
-            f"These {images} cannot tell: {result.model_name} takes no {_what(result)} from them that is above zero by its "
-            f"{result.confidence:.0%} interval, so there is no profile to speak of."
-        )
-    interval = f"score {score.value:.2f}, {result.confidence:.0%} interval {score.low:.2f} to {score.high:.2f}"
+        return f"These {images} cannot tell what {name} relies on: {_why_not(result)}."
+    told = (
+        f"score {score.value:.2f}, {percent(score.confidence)} interval {score.low:.2f} to {score.high:.2f}, "
+        "where 1 is the lowest band alone and 0 all bands alike"
+    )
     if score.low > 0:
-        return f"{result.model_name} leans on low frequencies ({interval}): {_half_below(result)}."
+        half = _half(result, from_above=False)
+        return f"{name} leans on coarse structure, the low spatial frequencies ({told}){half}."
     if score.high < 0:
-        return f"{result.model_name} leans on high frequencies ({interval}): {_half_below(result)}."
-    return f"These {images} cannot tell whether {result.model_name} leans on low or on high frequencies ({interval})."
+        half = _half(result, from_above=True)
+        return f"{name} leans on fine detail, the high spatial frequencies ({told}){half}."
+    return (
+        f"These {images} cannot tell whether {name} leans on coarse structure (low spatial frequencies) or on fine "
+        f"detail (high ones): {told}; more images would narrow it."
+    )
 
 
 def summary(result: DecomposeResult) -> str:
@@ -32,7 +48,7 @@ def summary(result: DecomposeResult) -> str:
     lines = [
         f"{result.model_name} on {result.data_name}: {result.n_images} images, {result.value} ({result.unit}), "
         f"absence {result.absence}, {result.design} design",
-        f"{'band':>4}  {'cycles/pixel':>13}  {'Shapley value':>13}  {result.confidence:.0%} interval",
+        f"{'band':>4}  {'cycles/pixel':>13}  {'Shapley value':>13}  {percent(result.confidence)} interval",
     ]
     for i, (low, high) in enumerate(edges):
         place = "mean (DC)" if high == 0 else f"{low:.3f}-{high:.3f}"
@@ -47,15 +63,32 @@ def summary(result: DecomposeResult) -> str:
     return "\n".join(lines + [f"warning: {warning}" for warning in result.warnings])
 
 
-def _what(result: DecomposeResult) -> str:
-    return {"usable-information": "usable information", "log-likelihood": "log-likelihood"}.get(
-        result.value, result.value
+def _gain(result: DecomposeResult) -> str:
+    return _GAINS.get(result.value, result.value)
+
+
+def _why_not(result: DecomposeResult) -> str:
+    total = result.information
+    if total.low > 0:
+        return result.score.reason or "its score is not defined"
+    return (
+        f"all bands together give it no {_gain(result)} beyond what it has with none of them "
+        f"(v(all) - v(empty) {total.value:.2f} {result.unit}, {percent(total.confidence)} interval {total.low:.2f} to "
+        f"{total.high:.2f})"
     )
 
 
-def _half_below(result: DecomposeResult) -> str:
-    """Where half of the positive Shapley values is reached."""
-    share = np.cumsum(np.maximum(result.shapley, 0))
-    band = int(np.searchsorted(share / share[-1], 0.5))
-    top = result.bands.cycles_per_pixel()[band, 1]
-    return f"half of the {_what(result)} it takes lies below {top:.3g} cycles/pixel"
+def _half(result: DecomposeResult, from_above: bool) -> str:
+    """Below (or above) which edge half of the positive Shapley values lies; empty where that says nothing."""
+    gains = np.maximum(result.shapley, 0)
+    edges = result.bands.cycles_per_pixel()
+    share = np.cumsum(gains[::-1] if from_above else gains) / gains.sum()
+    band = int(np.searchsorted(share, 0.5))
+    half = f": at least half of the {_gain(result)} that it gains lies"
+    if from_above:
+        edge = edges[len(edges) - 1 - band, 0]
+        return f"{half} above {edge:.3g} cycles/pixel, in waves shorter than {1 / edge:.3g} pixels" if edge > 0 else ""
+    edge = edges[band, 1]
+    if edge == 0:
+        return f"{half} in the mean, the average colour and brightness"
+    return f"{half} below {edge:.3g} cycles/pixel, in waves longer than {1 / edge:.3g} pixels" if edge < 0.5 else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,12 +15,12 @@ def command(
     model: options.ModelArgument,
     data: options.DataArgument,
     bands: Annotated[str, typer.Option(help="8, radial:8, octaves:5, edges:0,.1,.3,1.")] = "8",
-    value: Annotated[str, typer.Option(help="What is shared out (list values).")] = "usable-information",
-    absence: Annotated[str, typer.Option(help="What stands in for absent bands (list absences).")] = "mean",
-    design: Annotated[str, typer.Option(help="exact or permutation (list designs).")] = "exact",
+    value: Annotated[str, typer.Option(help="What is shared out: list values.")] = "usable-information",
+    absence: Annotated[str, typer.Option(help="What stands in for absent bands: list absences, or all.")] = "mean",
+    design: Annotated[str, typer.Option(help="exact or permutation: list designs.")] = "exact",
     images: Annotated[int | None, typer.Option(help="How many images to take.", show_default="all")] = None,
     tolerance: Annotated[
-        float | None, typer.Option(help="Half-width of the score's interval to reach; images are taken as needed.")
+        float | None, typer.Option(help="Take as many images as this half-width of the score's interval needs.")
     ] = None,
     confidence: Annotated[float, typer.Option(help="Of all intervals.")] = 0.95,
     precision: Annotated[str, typer.Option(help="auto, float32, bfloat16.")] = "auto",
@@ -46,25 +46,42 @@ def command(
     json: options.Json = False,
 ) -> int:
     """How much information each frequency band gives MODEL on the images of DATA."""
-    from spectrobe.cli.decomposing import keep_figure, opened, show_result
+    from spectrobe import figures
+    from spectrobe.cli import show
+    from spectrobe.cli.opening import open_both
+    from spectrobe.cli.outcome import finish, write_result
+    from spectrobe.engine.absence import DEFAULT_ABSENCE
+    from spectrobe.studies.absences import decompose_with_all_absences
     from spectrobe.studies.decompose import check_choices, decompose
+    from spectrobe.studies.wording import sentence
 
-    terminal = Terminal(quiet, json)
-    settings = {
-        "bands": bands, "value": value, "absence": absence, "design": design, "images": images, "tolerance": tolerance,
+    every_absence = absence == "all"
+    settings: dict[str, Any] = {
+        "bands": bands, "value": value, "design": design, "images": images, "tolerance": tolerance, "force": force,
         "confidence": confidence, "precision": precision, "batch_size": options.number_or_auto(batch_size),
-        "on_bad_image": on_bad_image, "workers": workers, "force": force,
+        "on_bad_image": on_bad_image,
     }  # fmt: skip
-    check_choices(**settings)  # before the model is opened, which may take minutes
+    check_choices(absence=DEFAULT_ABSENCE if every_absence else absence, **settings)
+    terminal = Terminal(quiet, json)
     with run_folder(out, "decompose", model) as folder:
         with terminal.progress() as progress:
-            classifier, photographs, place = opened(
-                model, data, device,
+            opened, photographs, place = open_both(
+                model,
+                data,
+                device,
                 {"checkpoint": checkpoint, "num_classes": num_classes, "mean": mean, "std": std, "size": size,
                  "crop": crop, "interpolation": interpolation, "allow_pickle": allow_pickle},
                 {"class_map": class_map, "image_column": image_column, "label_column": label_column},
             )  # fmt: skip
-            result = decompose(
-                classifier, photographs, **settings, seed=seed, device=place, out=folder, progress=progress
-            )
-        ...
+            settings |= {"seed": seed, "device": place, "workers": workers, "out": folder, "progress": progress}
+            if not every_absence:
+                result = decompose(opened, photographs, absence=absence, **settings)
+            else:
+                agreement = decompose_with_all_absences(opened, photographs, **settings)
+        if not every_absence:
+            parts = [*show.decomposition([result], terminal.ascii_only), sentence(result)]
+            return finish(terminal, folder, "profile", lambda: figures.profile(result), parts)
+        results = list(agreement.results.values())
+        content = {name: result.to_dict() for name, result in agreement.results.items()}
+        write_result(folder, {"kind": "absences", "rank_agreement": agreement.rank_agreement, "results": content})
+        return finish(terminal, folder, "profile", lambda: figures.profile(results), show.agreement(agreement))

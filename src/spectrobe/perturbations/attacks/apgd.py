@@ -17,7 +17,7 @@ from torch import Tensor
 from spectrobe.errors import InputError
 from spectrobe.perturbations.attacks.base import BoundedAttack, Target, WorstSeen
 from spectrobe.perturbations.attacks.gradient import at_least
-from spectrobe.perturbations.attacks.losses import Loss, cross_entropy, difference_of_logits_ratio
+from spectrobe.perturbations.attacks.losses import Loss, difference_of_logits_ratio, log_odds_against
 from spectrobe.perturbations.attacks.norms import Norm, feasible, per_image, random_start, steepest
 
 ALPHA = 0.75  # weight of the gradient step against momentum
@@ -31,7 +31,7 @@ class APGD(BoundedAttack):
     begins anew on every image. Costs restarts x (steps + 1) forward and as many backward passes.
     """
 
-    losses: ClassVar[dict[str, Loss]] = {"ce": cross_entropy, "dlr": difference_of_logits_ratio}
+    losses: ClassVar[dict[str, Loss]] = {"ce": log_odds_against, "dlr": difference_of_logits_ratio}
 
     def __init__(
         self,

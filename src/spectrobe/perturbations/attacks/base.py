@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from spectrobe.errors import InputError, ModelOutputError
-from spectrobe.perturbations.attacks.losses import Loss, cross_entropy
+from spectrobe.perturbations.attacks.losses import Loss, log_odds_against
 from spectrobe.perturbations.attacks.norms import (
     Norm,
     check_eps,
@@ -54,7 +54,7 @@ class Target:
 
     classify: Classify
     labels: Tensor
-    loss: Loss = cross_entropy
+    loss: Loss = log_odds_against
     passes: int = 0
     zero_gradient: Tensor | None = field(default=None)
 
@@ -139,7 +139,7 @@ class Attack(Perturbation):
     """
 
     needs_gradient = True
-    loss: Loss = staticmethod(cross_entropy)
+    loss: Loss = staticmethod(log_odds_against)
 
     def __init__(self, *, model: Any) -> None:
         """model: whatever `open_model` takes: a Model, a model string, an nn.Module or callable on pixels in [0, 1]."""

@@ -1,14 +1,10 @@
-"""What attacks raise: one loss per image from logits (N, K) and labels (N,), in double precision where there is any.
-
-Single precision loses the gradient of confident models: 1 - q_y rounds to 0 long before the other classes' shares do.
-"""
+"""What attacks raise: one loss per image from logits (N, K) and labels (N,), in double precision where there is any."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from spectrobe.errors import InputError
@@ -16,20 +12,32 @@ from spectrobe.errors import InputError
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
+def _others(logits: Tensor, labels: Tensor) -> Tensor:
+    """The logits with the label's own at minus infinity."""
+    return _precise(logits).scatter(1, labels[:, None], -torch.inf)
+
+
+def _of_label(logits: Tensor, labels: Tensor) -> Tensor:
+    return _precise(logits).gather(1, labels[:, None])[:, 0]
+
+
 def _precise(logits: Tensor) -> Tensor:
     return logits.float() if logits.device.type == "mps" else logits.double()
 
 
-def cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """- log q_y in nats: (N, K), (N,) -> (N,)."""
-    return F.cross_entropy(_precise(logits), labels, reduction="none")
+def log_odds_against(logits: Tensor, labels: Tensor) -> Tensor:
+    """log((1 - q_y) / q_y): (N, K), (N,) -> (N,), the cross-entropy's rising function log(exp(-log q_y) - 1).
+
+    It orders points as the cross-entropy does and its gradient has the same direction, so that attacks which use no
+    more than that (steepest steps, comparisons) are attacks on the cross-entropy. But it does not saturate: for a
+    confident model 1 - q_y rounds to 0, and the gradient of the cross-entropy with it.
+    """
+    return torch.logsumexp(_others(logits, labels), 1) - _of_label(logits, labels)
 
 
 def negative_margin(logits: Tensor, labels: Tensor) -> Tensor:
     """max_{i != y} z_i - z_y, positive once the model is fooled: (N, K), (N,) -> (N,)."""
-    logits = _precise(logits)
-    others = logits.scatter(1, labels[:, None], -torch.inf).amax(1)
-    return others - logits.gather(1, labels[:, None])[:, 0]
+    return _others(logits, labels).amax(1) - _of_label(logits, labels)
 
 
 def difference_of_logits_ratio(logits: Tensor, labels: Tensor) -> Tensor:

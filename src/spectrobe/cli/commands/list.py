@@ -1,0 +1,111 @@
+"""`spectrobe list WHAT`: every name that can be written for something, other packages' included."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Annotated
+
+import typer
+
+from spectrobe.cli import options
+from spectrobe.cli.terminal import Terminal
+from spectrobe.errors import InputError
+
+
+def command(
+    what: Annotated[
+        str,
+        typer.Argument(metavar="models|perturbations|values|absences|bands|scores|data|designs", help="What to list."),
+    ],
+    json: options.Json = False,
+) -> int:
+    """Names that can be written for models, perturbations, values, ..., with their meanings."""
+    if what not in LISTS:
+        raise InputError(f"expected one of {', '.join(LISTS)}, got {what!r}")
+    names = LISTS[what]()
+    terminal = Terminal(json=json)
+    if json:
+        from spectrobe.engine.store import json_text
+
+        terminal.give(json_text({"kind": "list", what: dict(names)}))
+    width = max(map(len, names))
+    terminal.show(*(f"{name:{width}}  {meaning}".rstrip() for name, meaning in names.items()))
+    return 0
+
+
+def _models() -> Mapping[str, str]:
+    from spectrobe.models import model_schemes
+
+    return {f"{scheme}:": f"such as {example}" for scheme, example in model_schemes().items()}
+
+
+def _perturbations() -> Mapping[str, str]:
+    from spectrobe.perturbations import SETS, names
+    from spectrobe.perturbations.registry import lookup
+
+    entries = {name: lookup(name) for name in names()}
+    sets = {name: f"set: {', '.join(members)}" for name, members in SETS.items()}
+    return {name: f"{entry.kind}: {entry.summary}" for name, entry in entries.items()} | sets
+
+
+def _values() -> Mapping[str, str]:
+    from spectrobe.game.values import DEFAULT_VALUE, value_classes
+
+    return _described(value_classes(), DEFAULT_VALUE)
+
+
+def _absences() -> Mapping[str, str]:
+    from spectrobe.engine.absence import DEFAULT_ABSENCE, absence_classes
+
+    return _described(absence_classes(), DEFAULT_ABSENCE) | {"all": "Each of them in turn, and how far they agree."}
+
+
+def _designs() -> Mapping[str, str]:
+    from spectrobe.game.coalitions import DESIGNS, ExactDesign, PermutationDesign
+
+    return _described(dict(zip(DESIGNS, (ExactDesign, PermutationDesign), strict=True)), DESIGNS[0])
+
+
+def _bands() -> Mapping[str, str]:
+    from spectrobe.bands import BandPartition
+
+    written = {"8": BandPartition.square, "radial:8": BandPartition.radial, "octaves:5": BandPartition.octaves,
+               "edges:0,.1,.3,1": BandPartition.from_edges}  # fmt: skip
+    return _described(written, "8")
+
+
+def _scores() -> Mapping[str, str]:
+    from spectrobe.game.scores import DEFAULT_SCORE, MEANINGS
+
+    return {name: meaning + " (default)" * (name == DEFAULT_SCORE) for name, meaning in MEANINGS.items()}
+
+
+def _data() -> Mapping[str, str]:
+    from spectrobe.data import source_names
+
+    own = {
+        "FOLDER": "Image files, in one folder a class; a local folder or an fsspec URL such as s3://bucket/images.",
+        "hf": "hf:NAME[:split], a data set of the Hugging Face hub, or one saved on disk.",
+        "parquet": "parquet:PATH, a Parquet file or a folder of them, with columns of images and labels.",
+        "demo": "The 20 ImageNet photographs that the package foolbox ships.",
+    }
+    return own | {name: f"{name}:..., from an installed package" for name in source_names() if name not in own}
+
+
+LISTS: dict[str, Callable[[], Mapping[str, str]]] = {
+    "models": _models,
+    "perturbations": _perturbations,
+    "values": _values,
+    "absences": _absences,
+    "bands": _bands,
+    "scores": _scores,
+    "data": _data,
+    "designs": _designs,
+}
+
+
+def _described(things: Mapping[str, object], default: str) -> dict[str, str]:
+    """Each thing's own description: the first sentence of its docstring."""
+    first_lines = {name: (inspect.getdoc(thing) or "").partition("\n")[0] for name, thing in things.items()}
+    return {name: line + " (default)" * (name == default) for name, line in first_lines.items()}

@@ -1,0 +1,101 @@
+"""What a new user gets wrong: the call, the one line that is printed, exit code 2, and nothing written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.calls import Cli
+
+GOOD = "decompose python:toys:colour {world}/images --num-classes 3 --bands 4"
+MAPPED = "decompose --class-map {world}/map.json"
+
+# (what is wrong, the call, parts of the line that is printed)
+CASES = [
+    # the command itself
+    ("no such command", "decmpose a b", ["no such command 'decmpose'", "see spectrobe --help"]),
+    ("an argument is missing", "decompose", ["missing argument 'MODEL'", "see spectrobe decompose --help"]),
+    ("unknown option", f"{GOOD} --bandz 4", ["no such option: --bandz", "--bands"]),
+    ("words for a number", f"{GOOD} --images many", ["'--images'", "integer"]),
+    ("unknown list", "list colours", ["expected one of models, perturbations, values", "got 'colours'"]),
+    # settings
+    ("no such bands", f"{GOOD} --bands wavelet:8", ["expected bands such as 8", "'wavelet:8'"]),
+    ("edges out of order", f"{GOOD} --bands edges:0,.5,.3,1", ["rise from 0 to 1", "0.5, 0.3"]),
+    ("one band", f"{GOOD} --bands 1", ["at least 2 bands"]),
+    ("13 exact bands", f"{GOOD} --bands 13", ["13 bands", "8,192 forward passes an image", "--force", "permutation"]),
+    ("17 exact bands, forced", f"{GOOD} --bands 17 --force", ["at most 16", "131,072 forward passes", "permutation"]),
+    ("more bands than pixels", f"{GOOD} --bands 10", ["16 x 16", "largest number of square bands that works is 9"]),
+    ("unknown value", f"{GOOD} --value usable-informtion", ["'usable-informtion'", "did you mean usable-information"]),
+    ("unknown absence", f"{GOOD} --absence men", ["expected an absence out of zero, mean", "did you mean mean"]),
+    ("unknown design", f"{GOOD} --design sampled", ["'exact' or 'permutation'", "'sampled'"]),
+    ("no tolerance at all", f"{GOOD} --tolerance 0", ["a tolerance above 0", "0.0"]),
+    ("tolerance is no number", f"{GOOD} --tolerance nan", ["a tolerance above 0", "nan"]),
+    ("confidence in percent", f"{GOOD} --confidence 95", ["confidence between 0.5 and 1, such as 0.95", "95.0"]),
+    ("negative images", f"{GOOD} --images -3", ["at least 2 images", "-3"]),
+    ("more images than there are", f"{GOOD} --images 99", ["at most 12 images", "99"]),
+    ("unknown precision", f"{GOOD} --precision half", ["'float32' or 'bfloat16'", "'half'"]),
+    ("batches of nothing", f"{GOOD} --batch-size 0", ["batch_size 'auto' or a whole number", "0"]),
+    ("batches of words", f"{GOOD} --batch-size large", ["batch_size 'auto' or a whole number", "'large'"]),
+    ("negative workers", f"{GOOD} --workers -1", ["workers", "0 or more", "-1"]),
+    ("unknown device", f"{GOOD} --device gpu", ["expected device auto, cpu, cuda", "'gpu'"]),
+    ("unknown way with bad images", f"{GOOD} --on-bad-image ignore", ["'error' or 'skip'", "'ignore'"]),
+    # models
+    ("no scheme", "decompose resnet50 {world}/images", ["expected a model such as timm:resnet50", "'resnet50'"]),
+    ("unknown scheme", "decompose tim:resnet50 {world}/images", ["unknown model scheme tim:", "nearest", "timm"]),
+    ("misspelt name", "decompose timm:resnet5O {world}/images", ["resnet5O", "nearest", "resnet50"]),
+    ("misspelt demo model", "decompose demo:efficientnet {world}/images", ["'efficientnet'", "efficientnet-lite0"]),
+    ("no such module", "decompose python:toyz:colour {world}/images", ["python:toyz:colour", "toyz"]),
+    ("no such function", "decompose python:toys:color {world}/images", ["no color in toys", "nearest", "colour"]),
+    ("not a model", "decompose python:toys:text {world}/images --num-classes 3", ["expected a model", "got str"]),
+    ("no such ONNX file", "decompose onnx:net.onnx {world}/images", ["net.onnx"]),
+    ("unknown option of a scheme", "decompose timm:resnet10t?weights=a {world}/images", ["weights", "known are"]),
+    ("no such checkpoint", "decompose timm:resnet10t --checkpoint a.pt --num-classes 3 {world}/images", ["a.pt"]),
+    ("mean in 0-255", f"{GOOD} --mean 123,117,104 --std 58,57,57", ["mean of pixels in [0, 1]", "by 255"]),
+    ("mean without std", f"{GOOD} --mean .5", ["mean and std together"]),
+    ("no such size", f"{GOOD} --size huge", ["size", "'huge'"]),
+    ("crop in percent", f"{GOOD} --crop 87.5", ["crop in (0, 1]", "87.5"]),
+    ("unknown interpolation", f"{GOOD} --interpolation cubic", ["interpolation", "bicubic", "'cubic'"]),
+    ("one class", GOOD.replace("classes 3", "classes 1"), ["at least 2 classes", "num_classes=1"]),
+    ("one logit", f"{MAPPED} python:toys:one_logit {{world}}/images", ["at least 2 logits", "got 1", "num_classes=2"]),
+    ("boxes", GOOD.replace("colour", "boxes"), ["python:toys:boxes", "boxes", "no classifier"]),
+    ("another class count", f"{MAPPED} python:toys:colour {{world}}/images --num-classes 4", ["4 classes", "logits of 3"]),
+    ("fewer folders than classes", GOOD.replace("classes 3", "classes 4"), ["3 class folders", "4 classes", "--class-map"]),
+    ("NaN outputs", GOOD.replace("colour", "nan"), ["python:toys:nan", "finite logits", "NaN"]),
+    ("a model that fails", GOOD.replace("colour", "raises"), ["python:toys:raises failed", "no such layer"]),
+    # data
+    ("missing folder", GOOD.replace("images", "imagse"), ["no such folder", "imagse"]),
+    ("empty folder", GOOD.replace("images", "empty"), ["no images in", "expected FOLDER/CLASS/image.jpg"]),
+    ("unknown data scheme", "decompose python:toys:colour s4:images", ["unknown data 's4:images'", "parquet"]),
+    ("no labels", GOOD.replace("images", "unlabelled"), ["has no labels", "--value agreement"]),
+    ("one class only", f"{MAPPED} python:toys:colour {{world}}/one_class", ["of class 0", "at least 2 classes"]),
+    ("a single image", f"{MAPPED} python:toys:colour {{world}}/single", ["at least 2 images, got 1"]),
+    ("a flat image", GOOD.replace("images", "flat"), ["a/flat.png", "flat", "--on-bad-image skip"]),
+    ("a torn image", GOOD.replace("images", "broken"), ["a/torn.png", "--on-bad-image skip"]),
+    ("images of several sizes", GOOD.replace("images", "sizes"), ["(3, 1", "--size"]),
+    ("classes nobody knows", "decompose python:toys:colour {world}/images", ["class folders (a, b, c)", "--class-map"]),
+    ("class map out of range", f"{GOOD} --class-map {{world}}/map_far.json", ["maps 'c' to 7", "0 to 2"]),
+    ("class map too short", f"{GOOD} --class-map {{world}}/map_short.csv", ["map_short.csv", "c"]),
+    ("class map no JSON", f"{GOOD} --class-map {{world}}/map_torn.json", ["map_torn.json", "not JSON"]),
+    ("no such class map", f"{GOOD} --class-map nowhere.json", ["'nowhere.json' does not exist"]),
+    ("class map for plain images", f"{MAPPED} python:toys:colour {{world}}/unlabelled", ["class_map"]),
+    ("column of a folder", f"{GOOD} --image-column pixels", ["image_column='pixels'", "an image folder"]),
+    # comparing
+    ("a gate without its option", "compare a b --metric score", ["--metric together with --fail-if-worse"]),
+    ("no run there", "compare nowhere nothing", ["nowhere", "expected a run folder"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("call, line", [case[1:] for case in CASES], ids=[case[0] for case in CASES])
+def test_bad_input_is_one_line_that_says_what_to_do(
+    call: str, line: list[str], cli: Cli, world: Path, tmp_path: Path
+) -> None:
+    outcome = cli(*call.format(world=world).split())
+    assert outcome.code == 2, outcome.err
+    assert outcome.out == ""
+    *before, last = outcome.err.splitlines()
+    assert last.startswith("spectrobe: ") and not before, outcome.err
+    missing = [part for part in line if part not in last]
+    assert not missing, f"{missing} not in {last}"
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not list(tmp_path.glob("runs/*"))
