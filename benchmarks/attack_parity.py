@@ -1,11 +1,11 @@
-"""APGD and Square against those of the Adversarial Robustness Toolbox (ART): accuracy under attack, same images, same budget.
+"""APGD and Square against those of the Adversarial Robustness Toolbox (ART): accuracy under attack at the same budget.
 
     python -m benchmarks.attack_parity [--images 500] [--steps 20] [--queries 200] [--norms linf l2]
 
-Two networks: cifar-resnet8 (../shared/models) and its adversarially trained sister (tests/assets), on CIFAR-10 test images of
-../shared/data. Accuracy is recomputed on the returned images, for both libraries by the same code. Same budget: the same
-steps and restarts for APGD, whose first step is 2 eps in both; the same number of queries after the start for Square.
-Needs the test extra (ART). Prints a table; parity is a difference of at most one point.
+Two networks: cifar-resnet8 (../shared/models) and its adversarially trained sister (tests/assets), on CIFAR-10 test
+images of ../shared/data. Accuracy is recomputed on the returned images, for both libraries by the same code. Same
+budget: the same steps and restarts for APGD, whose first step is 2 eps in both; the same number of queries after the
+start for Square. Needs the dev extra (ART). Prints a table; parity is a difference of at most one point.
 """
 
 from __future__ import annotations

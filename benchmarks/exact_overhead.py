@@ -31,8 +31,8 @@ if arguments.model == "resnet18":
     model, images, n_bands, sizes = resnet18(), photographs(256), 4, (8, 16, 32, 64)
     labels = torch.arange(len(images)) % 1000
 else:
-    model, n_bands, sizes = cifar_resnet8(), 8, (16, 32, 48, 64, 96, 128, 256)
-    images, labels = cifar10(512)
+    model, n_bands, sizes = cifar_resnet8(), 8, (8, 16, 32, 48, 64, 96, 128, 256)
+    images, labels = cifar10(256)
 model = model.eval().to(memory_format=torch.channels_last)
 coalitions = 2**n_bands
 bands = sb.BandPartition.square(n_bands)

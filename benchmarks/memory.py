@@ -5,7 +5,6 @@ python benchmarks/memory.py
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 import tempfile
@@ -14,10 +13,10 @@ from pathlib import Path
 from machine import SHARED, machine
 
 CHILD = """
-import sys; sys.path.insert(0, {here!r})
-from machine import cifar_resnet8
-import resource, spectrobe as sb
-sb.decompose(cifar_resnet8(), "parquet:{data}", bands=8, value="usable-information", absence="mean", design="exact",
+import resource, torch, spectrobe as sb
+torch.manual_seed(0)
+model = torch.nn.Sequential(torch.nn.AvgPool2d(8), torch.nn.Flatten(), torch.nn.Linear(48, 10))
+sb.decompose(model, "parquet:{data}", bands=8, value="usable-information", absence="mean", design="exact",
              images={n}, precision="float32", batch_size=64, out={out!r})
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """
@@ -27,11 +26,11 @@ def peak(n: int) -> float:
     """Peak resident memory in MiB of a run over n images."""
     with tempfile.TemporaryDirectory() as folder:
         data = SHARED / "data/cifar10/test.parquet"
-        code = CHILD.format(here=str(Path(__file__).parent), data=data, n=n, out=str(Path(folder) / "run"))
+        code = CHILD.format(data=data, n=n, out=str(Path(folder) / "run"))
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return float(done.stdout.split()[-1])
 
 
-print(f"cifar-resnet8, M = 8, exact, CIFAR-10 Parquet; {machine()}; page size {resource.getpagesize()} B")
+print(f"a linear model, M = 8, exact, CIFAR-10 Parquet; {machine()}")
 small, large = peak(200), peak(2000)
 print(f"peak memory: {small:.0f} MiB at 200 images, {large:.0f} MiB at 2,000: ratio {large / small:.3f}")

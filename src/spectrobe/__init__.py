@@ -21,11 +21,18 @@ if TYPE_CHECKING:
     from spectrobe.studies.decompose import decompose as decompose
     from spectrobe.studies.decomposition import DecomposeResult as DecomposeResult
     from spectrobe.studies.runs import load as load
+    from spectrobe.studies.score_under import score_under as score_under
+    from spectrobe.studies.snr import snr_study as snr_study
+    from spectrobe.studies.snr import spectral_snr as spectral_snr
+    from spectrobe.studies.snr_result import SnrResult as SnrResult
+    from spectrobe.studies.snr_result import SnrStudy as SnrStudy
 
 _WHERE = {
     "BandPartition": "bands",
     "DecomposeResult": "studies.decomposition",
     "Estimate": "game.intervals",
+    "SnrResult": "studies.snr_result",
+    "SnrStudy": "studies.snr_result",
     "SpectrobeError": "errors",
     "band_images": "spectrum",
     "coalition_images": "spectrum",
@@ -37,7 +44,10 @@ _WHERE = {
     "open_model": "models",
     "perturbation": "perturbations",
     "published": "game.published",
+    "score_under": "studies.score_under",
     "shapley_values": "game.shapley",
+    "snr_study": "studies.snr",
+    "spectral_snr": "studies.snr",
 }
 """Name -> the module that has it. Loaded on first use, so that `import spectrobe` is quick and needs torch alone."""
 

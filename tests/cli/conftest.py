@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
 from spectrobe.cli import main
-from tests.cli.calls import MODELS, Cli, Outcome, photo, save
+from tests.cli.calls import MODELS, Cli, Outcome, photo, png, save
 
 
 @pytest.fixture
@@ -47,11 +50,21 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "broken" / "a" / "torn.png").write_bytes((root / "images/a/0.png").read_bytes()[:60])
     save(root / "single" / "a" / "0.png", photo(0, 0))
     (root / "empty").mkdir()
+    pixels = [photo(number % 3, number) for number in range(6)]
+    encoded = [{"bytes": png(image), "path": None} for image in pixels]
+    labels = pa.array([0, 1, 2, 0, 1, 7])
+    pq.write_table(pa.table({"image": encoded, "label": labels}), root / "far.parquet")
     (root / "map.json").write_text('{"a": 0, "b": 1, "c": 2}')
     (root / "map_far.json").write_text('{"a": 0, "b": 1, "c": 7}')
     (root / "map_short.csv").write_text("a,0\nb,1\n")
     (root / "map_torn.json").write_text('{"a": 0,')
     return root
+
+
+@pytest.fixture
+def no_timm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a machine without timm."""
+    monkeypatch.setitem(sys.modules, "timm", None)
 
 
 @pytest.fixture(autouse=True)

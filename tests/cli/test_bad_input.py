@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+import torch
 
+from spectrobe.engine.store import RunFolder
 from tests.cli.calls import Cli
 
 GOOD = "decompose python:toys:colour {world}/images --num-classes 3 --bands 4"
@@ -59,8 +62,8 @@ CASES = [
     ("one class", GOOD.replace("classes 3", "classes 1"), ["at least 2 classes", "num_classes=1"]),
     ("one logit", f"{MAPPED} python:toys:one_logit {{world}}/images", ["at least 2 logits", "got 1", "num_classes=2"]),
     ("boxes", GOOD.replace("colour", "boxes"), ["python:toys:boxes", "boxes", "no classifier"]),
-    ("another class count", f"{MAPPED} python:toys:colour {{world}}/images --num-classes 4", ["4 classes", "logits of 3"]),
-    ("fewer folders than classes", GOOD.replace("classes 3", "classes 4"), ["3 class folders", "4 classes", "--class-map"]),
+    ("another class count", f"{MAPPED} python:toys:colour {{world}}/images --num-classes 4", ["4 classes", "of 3"]),
+    ("fewer folders than classes", GOOD.replace("classes 3", "classes 4"), ["4 classes", "--class-map"]),
     ("NaN outputs", GOOD.replace("colour", "nan"), ["python:toys:nan", "finite logits", "NaN"]),
     ("a model that fails", GOOD.replace("colour", "raises"), ["python:toys:raises failed", "no such layer"]),
     # data
@@ -68,7 +71,7 @@ CASES = [
     ("empty folder", GOOD.replace("images", "empty"), ["no images in", "expected FOLDER/CLASS/image.jpg"]),
     ("unknown data scheme", "decompose python:toys:colour s4:images", ["unknown data 's4:images'", "parquet"]),
     ("no labels", GOOD.replace("images", "unlabelled"), ["has no labels", "--value agreement"]),
-    ("one class only", f"{MAPPED} python:toys:colour {{world}}/one_class", ["of class 0", "at least 2 classes"]),
+    ("one class only", f"{MAPPED} python:toys:colour {{world}}/one_class", ["all of one class (0)", "--value agreement"]),
     ("a single image", f"{MAPPED} python:toys:colour {{world}}/single", ["at least 2 images, got 1"]),
     ("a flat image", GOOD.replace("images", "flat"), ["a/flat.png", "flat", "--on-bad-image skip"]),
     ("a torn image", GOOD.replace("images", "broken"), ["a/torn.png", "--on-bad-image skip"]),
@@ -99,3 +102,119 @@ def test_bad_input_is_one_line_that_says_what_to_do(
     assert not missing, f"{missing} not in {last}"
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
     assert not list(tmp_path.glob("runs/*"))
+
+
+def test_a_missing_extra_is_named_with_its_install_command(cli: Cli, world: Path, no_timm: None) -> None:
+    outcome = cli("decompose", "timm:resnet10t", world / "images")
+    assert outcome.code == 2 and len(outcome.err.splitlines()) == 1
+    assert "needs timm, which is not installed: pip install 'spectrobe[timm]'" in outcome.err
+
+
+def test_cuda_that_is_not_there_is_refused(cli: Cli, world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    outcome = cli(*GOOD.format(world=world).split(), "--device", "cuda")
+    assert outcome.code == 2
+    assert "spectrobe: device 'cuda' is not available here (available: cpu" in outcome.err
+
+
+def test_labels_outside_the_models_classes_name_the_image(cli: Cli, world: Path) -> None:
+    outcome = cli("decompose", "python:toys:colour", f"parquet:{world}/far.parquet", "--num-classes", 3, "--bands", 4)
+    assert outcome.code == 2 and len(outcome.err.splitlines()) == 1
+    assert "has label 7, expected 0 to 2" in outcome.err
+
+
+def test_labels_outside_classes_that_only_the_outputs_tell(cli: Cli, world: Path) -> None:
+    outcome = cli("decompose", "python:toys:colour", f"parquet:{world}/far.parquet", "--bands", 4)
+    assert outcome.code == 2 and len(outcome.err.splitlines()) == 1
+    assert "expected labels from 0 to 2" in outcome.err
+
+
+def test_nan_for_some_coalitions_names_image_and_bands_and_keeps_what_was_done(cli: Cli, world: Path) -> None:
+    call = GOOD.format(world=world).replace("colour", "nan_without_colour").split()
+    outcome = cli(*call, "--out", "run", "--absence", "zero", "--batch-size", 8, "--precision", "float32")
+    assert outcome.code == 2
+    last = outcome.err.splitlines()[-1]
+    assert "NaN or infinite logits for image" in last and "with bands [1, 2, 3] present" in last
+    assert (Path("run") / "run.json").exists() and not (Path("run") / "result.json").exists()
+
+
+def test_a_run_of_other_settings_is_refused_naming_the_difference(cli: Cli, world: Path) -> None:
+    call = GOOD.format(world=world).split()
+    assert cli(*call, "--out", "run", "--batch-size", 32).code == 0
+    before = files(Path("run"))
+    for option, there, now in (
+        (("--value", "accuracy"), "'usable-information'", "'accuracy'"),
+        (("--seed", 1), "seed: there 0", "now 1"),
+        (("--images", 6), "images: there None", "now 6"),
+    ):
+        outcome = cli(*call, "--out", "run", "--batch-size", 32, *option)
+        assert outcome.code == 2
+        last = outcome.err.splitlines()[-1]
+        assert "run holds a run of other settings" in last and there in last and now in last
+    assert files(Path("run")) == before
+
+
+def test_a_run_of_another_model_is_refused(cli: Cli, world: Path) -> None:
+    call = GOOD.format(world=world)
+    assert cli(*call.split(), "--out", "run").code == 0
+    outcome = cli(*call.replace("colour", "blunt").split(), "--out", "run")
+    assert outcome.code == 2
+    assert "there 'python:toys:colour', now 'python:toys:blunt'" in outcome.err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("name", ["run.json", "result.json"])
+def test_a_run_of_a_newer_schema_is_refused(name: str, cli: Cli, world: Path) -> None:
+    call = GOOD.format(world=world).split()
+    assert cli(*call, "--out", "run").code == 0
+    path = Path("run") / name
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema_version": 99}))
+    for again in ((*call, "--out", "run"), ("compare", "run", "run")):
+        if again[0] == "compare" and name == "run.json":
+            continue
+        outcome = cli(*again)
+        assert outcome.code == 2
+        assert f"{name} has schema version 99" in outcome.err and "update spectrobe" in outcome.err
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"schema_version": 1, "kind": "decompose"}'])
+def test_a_damaged_result_is_named_and_made_anew_once_deleted(text: str, cli: Cli, world: Path) -> None:
+    call = (*GOOD.format(world=world).split(), "--out", "run")
+    first = cli(*call, "--json").out
+    (Path("run") / "result.json").write_text(text)
+    outcome = cli(*call)
+    assert outcome.code == 2
+    assert "result.json is damaged" in outcome.err and "delete it" in outcome.err.splitlines()[-1]
+    (Path("run") / "result.json").unlink()
+    assert cli(*call, "--json").out == first
+
+
+def test_a_folder_that_cannot_be_written(cli: Cli, world: Path) -> None:
+    outcome = cli(*GOOD.format(world=world).split(), "--out", world / "map.json" / "run")
+    assert outcome.code == 2
+    assert "cannot make or write this folder" in outcome.err and "choose another --out" in outcome.err
+
+
+def test_runs_that_cannot_be_made_here(cli: Cli, world: Path) -> None:
+    Path("runs").write_text("a file is in the way")
+    outcome = cli(*GOOD.format(world=world).split())
+    assert outcome.code == 2 and len(outcome.err.splitlines()) == 1
+    assert "cannot make a folder in" in outcome.err and "give --out" in outcome.err
+
+
+def test_a_folder_in_use_is_refused(cli: Cli, world: Path) -> None:
+    with RunFolder("run").lock():
+        outcome = cli(*GOOD.format(world=world).split(), "--out", "run")
+    assert outcome.code == 2
+    assert "another run is writing here" in outcome.err
+
+
+def test_payoffs_without_a_run_are_not_taken_for_one(cli: Cli, world: Path) -> None:
+    (Path("run") / "payoffs").mkdir(parents=True)
+    (Path("run") / "payoffs" / "000000.parquet").write_text("?")
+    outcome = cli(*GOOD.format(world=world).split(), "--out", "run")
+    assert outcome.code == 2
+    assert "holds payoffs but no run.json" in outcome.err
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}

@@ -15,7 +15,7 @@ from spectrobe.cli.outcome import BAD_INPUT, DONE, FAILED, INTERRUPTED
 from spectrobe.cli.terminal import say
 from spectrobe.errors import SpectrobeError
 
-COMMANDS = ("decompose", "compare", "demo", "list")
+COMMANDS = ("decompose", "compare", "show", "demo", "list")
 """Modules of `commands/`, in the order in which --help shows them."""
 
 # Click's base of usage errors, or that of the copy of Click which newer versions of typer bring along.
@@ -69,7 +69,7 @@ def run(argv: Sequence[str] | None) -> int:
             return INTERRUPTED
         except Exception:
             traceback.print_exc()
-            say("this is a fault of spectrobe, not of your input: please report it with the lines above")
+            say("unexpected error: unless the lines above point to code of your own, please report them with this call")
             return FAILED
 
 

@@ -17,14 +17,13 @@ from spectrobe.errors import RunFolderError
 def run_folder(out: str | None, command: str, model: str) -> Iterator[str]:
     """The folder of a run. Ctrl-C inside becomes Interrupted; a folder in which nothing was written goes again."""
     folder = out or _first_free(f"{command}-{readable(model)}")
+    interrupts.current.folder, interrupts.current.asked_for = folder, out is not None
     try:
         yield folder
     except KeyboardInterrupt:
-        if _is_begun(folder):
-            interrupts.current.kept_in, interrupts.current.asked_for = folder, out is not None
         raise interrupts.Interrupted from None
     finally:
-        if out is None and Path(folder).is_dir() and not any(Path(folder).iterdir()):
+        if out is None and not any(Path(folder).iterdir()):
             Path(folder).rmdir()
 
 
@@ -40,21 +39,16 @@ def _first_free(name: str) -> str:
     """Make and return runs/NAME-N with the smallest N that is free; made at once, so that two calls never share one."""
     try:
         os.makedirs("runs", exist_ok=True)
-        for number in count(1):
-            folder = f"runs/{name}-{number}"
-            try:
-                os.mkdir(folder)
-            except FileExistsError:
-                continue
-            return folder
+        return next(folder for number in count(1) if _make(folder := f"runs/{name}-{number}"))
     except OSError as error:
-        raise RunFolderError(
-            f"cannot make a folder in {os.path.abspath('runs')} ({error.strerror}): give --out"
-        ) from None
-    raise AssertionError("count() never ends")
+        here = os.path.abspath("runs")
+        raise RunFolderError(f"cannot make a folder in {here} ({error.strerror}): give --out") from None
 
 
-def _is_begun(folder: str) -> bool:
-    from spectrobe.engine.store import RunFolder
-
-    return RunFolder(folder).exists("run.json")
+def _make(folder: str) -> bool:
+    """Make a folder; whether it was not there."""
+    try:
+        os.mkdir(folder)
+    except FileExistsError:
+        return False
+    return True

@@ -18,19 +18,20 @@ class Interrupted(Exception):
 
 
 class Interrupts:
-    """What has been interrupted. kept_in: the run folder in use, or empty. asked_for: whether the user named it."""
+    """How often Ctrl-C was pressed, and where the run is kept.
+
+    folder: the run folder in use, or empty.   asked_for: whether the user named it, so that the same call finds it.
+    """
 
     def __init__(self) -> None:
-        self.presses, self.kept_in, self.asked_for = 0, "", False
+        self.presses, self.folder, self.asked_for = 0, "", False
 
     def message(self) -> str:
         """What to do next, in one line."""
-        if not self.kept_in:
+        if not self.folder or not _holds_files(self.folder):
             return "interrupted before anything was measured"
-        how = "the same call goes on from there"
-        if not self.asked_for:
-            how = f"the same call with --out {self.kept_in} goes on from there"
-        return f"interrupted; what was done is kept in {self.kept_in}: {how}"
+        how = "the same call" if self.asked_for else f"the same call with --out {self.folder}"
+        return f"interrupted; what was done is kept in {self.folder}: {how} goes on from there"
 
     def on_signal(self, number: int, frame: FrameType | None) -> None:
         """The handler of SIGINT."""
@@ -38,7 +39,7 @@ class Interrupts:
         if self.presses == 1:
             raise KeyboardInterrupt
         if sys.stderr.isatty():
-            sys.stderr.write(_SHOW_CURSOR)
+            sys.stderr.write(_SHOW_CURSOR)  # a progress bar hides it
         print(f"\nspectrobe: {self.message()}", file=sys.stderr, flush=True)
         os._exit(130)
 
@@ -51,9 +52,9 @@ def calm_interrupts(stay_calm: bool) -> Iterator[Interrupts]:
     """Handle Ctrl-C as above. stay_calm: the process ends afterwards, so that later presses need no answer."""
     global current
     current = Interrupts()
-    in_charge = threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGINT)
-    if not in_charge or before is signal.SIG_IGN:  # started in the background: Ctrl-C is for somebody else
+    # Python handles signals in the main thread alone; where they are ignored, Ctrl-C is for somebody else.
+    if threading.current_thread() is not threading.main_thread() or before is signal.SIG_IGN:
         yield current
         return
     signal.signal(signal.SIGINT, current.on_signal)
@@ -61,3 +62,11 @@ def calm_interrupts(stay_calm: bool) -> Iterator[Interrupts]:
         yield current
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN if stay_calm and current.presses else before)
+
+
+def _holds_files(folder: str) -> bool:
+    from spectrobe.engine.store import RunFolder
+
+    run = RunFolder(folder)
+    found = run.filesystem.find(run.root) if run.filesystem.exists(run.root) else []
+    return any(not str(name).endswith("/.lock") for name in found)

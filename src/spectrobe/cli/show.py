@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from spectrobe.studies.wording import percent
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from spectrobe.bands import BandPartition
     from spectrobe.game.intervals import Estimate
     from spectrobe.studies.absences import AbsenceAgreement
+    from spectrobe.studies.breakdown import ClassProfiles, UnusualImage
     from spectrobe.studies.compare import Comparison
     from spectrobe.studies.decomposition import DecomposeResult
 
@@ -85,6 +87,24 @@ def agreement(found: AbsenceAgreement) -> list[Any]:
     first = next(iter(found.results.values()))
     headline = f"{first.model_name} on {first.data_name}: {first.n_images} images, {first.value}, every absence"
     return [headline, "", scores, "", ranks, ""]
+
+
+def classes(found: ClassProfiles) -> Table:
+    """Shapley values by class with the half-width of their intervals."""
+    table = _table("class", "images", *(f"band {i}" for i in range(found.shapley.shape[1])))
+    for label, n, phi, interval in zip(found.classes, found.n_images, found.shapley, found.interval, strict=True):
+        cells = (f"{value:+.2f} ±{(high - low) / 2:.2f}" for value, (low, high) in zip(phi, interval, strict=True))
+        table.add_row(str(label), str(n), *cells)
+    return table
+
+
+def unusual(found: Sequence[UnusualImage]) -> Table:
+    """Images by the distance of their profiles from the mean profile."""
+    table = _table("image", "class", "distance", *(f"band {i}" for i in range(len(found[0].shapley))))
+    for image in found:
+        cells = (f"{value:+.2f}" for value in image.shapley)
+        table.add_row(Text(image.id), str(image.label), f"{image.distance:.1f}", *cells)
+    return table
 
 
 def _totals(results: Sequence[DecomposeResult]) -> list[str]:

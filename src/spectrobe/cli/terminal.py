@@ -108,11 +108,10 @@ class _Bar:
     def _line(self, share: float, seconds_left: float | None) -> None:
         silence = time.monotonic() - self.told_at
         due = share - self.told_share >= _LINE_SHARE or silence >= _SILENCE_SECONDS or self.told_share == 0
-        if silence < _LINE_SECONDS or not due or share >= 1:
+        if silence < _LINE_SECONDS or not due or share >= 1 or seconds_left is None:
             return
         self.told_at, self.told_share = time.monotonic(), share
-        left = "" if seconds_left is None else f", {_duration(seconds_left)} left"
-        self.note(f"{share:4.0%} of the forward passes{left}")
+        self.note(f"{share:4.0%} of the forward passes, {_duration(seconds_left)} left")
 
 
 def _duration(seconds: float) -> str:

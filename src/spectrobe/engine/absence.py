@@ -192,7 +192,7 @@ def absence_classes() -> dict[str, type[Absence]]:
 
 
 def absence_class(name: str) -> type[Absence]:
-    """The absence called `name`; InputError with the nearest names. Other packages are imported for their names alone."""
+    """The absence called `name`; InputError with the nearest names. Another package is imported for its own names."""
     if name in _OWN:
         return _OWN[name]
     others = {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}

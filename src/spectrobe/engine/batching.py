@@ -12,7 +12,7 @@ from torch import Tensor
 from spectrobe.errors import InputError, SpectrobeError
 from spectrobe.seeding import torch_generator
 
-CANDIDATES_CPU = (16, 32, 64, 128)
+CANDIDATES_CPU = (8, 16, 32, 64, 128)
 CANDIDATES_DEVICE = (32, 64, 128, 256, 512, 1024)
 _MOST_SECONDS, _SHARE_OF_RUN = 4.0, 0.01
 
@@ -48,7 +48,7 @@ def best_batch_size(
 
 
 def noise(size: int, shape: torch.Size, device: torch.device) -> Tensor:
-    """A batch of random pixels to take times with, in channels-last memory format; the global generators stay as they are."""
+    """Random pixels (size, *shape) to take times with, channels-last; the global generators stay as they are."""
     pixels = torch.rand(size, *shape, generator=torch_generator(0, "batch to take times with"))
     return pixels.to(device).contiguous(memory_format=torch.channels_last)
 

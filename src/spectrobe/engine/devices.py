@@ -17,12 +17,14 @@ def resolve_device(device: str, model: Model, given_by_name: bool) -> torch.devi
         return _accelerator() if given_by_name and model.differentiable else model.device
     try:
         wanted = torch.device(device)
-    except RuntimeError:
+    except (RuntimeError, TypeError):
         raise InputError(f"expected device auto, cpu, cuda, cuda:0, ... or mps, got {device!r}") from None
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not available.get(wanted.type, False):
         there = ", ".join(name for name, yes in available.items() if yes)
         raise InputError(f"device {device!r} is not available here (available: {there})")
+    if wanted.type == "cuda" and (wanted.index or 0) >= torch.cuda.device_count():
+        raise InputError(f"device {device!r} is not available here ({torch.cuda.device_count()} CUDA devices are)")
     return wanted
 
 

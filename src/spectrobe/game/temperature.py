@@ -17,7 +17,8 @@ UNIT = 19  # index of tau = 1, the model's own temperature
 
 # In tau itself, not in log tau: curves are straight lines at both ends, which the spline then gives back exactly.
 _KNOTS = TEMPERATURES
-_SLOPES = CubicSpline(_KNOTS, np.eye(len(_KNOTS)))(_KNOTS, 1)  # values -> slopes at the knots
+_SPLINE = CubicSpline(_KNOTS, np.eye(len(_KNOTS)))  # of the stored values: tau -> the weight of each
+_SLOPES = _SPLINE(_KNOTS, 1)  # values -> slopes at the knots
 
 
 def best_temperature(curves: np.ndarray) -> np.ndarray:
@@ -44,21 +45,9 @@ def at_temperature(curves: np.ndarray, tau: np.ndarray) -> np.ndarray:
     return np.asarray(np.einsum("...t,...t->...", curves, interpolation_weights(tau)))
 
 
-def interpolation_weights(tau: np.ndarray) -> np.ndarray:
-    """Weights w with curve(tau) = w @ stored values: (...) -> float64 (..., 32)."""
-    u = np.asarray(tau, dtype=np.float64)
-    before = np.clip(np.searchsorted(_KNOTS, u, side="right") - 1, 0, len(_KNOTS) - 2)
-    width = _KNOTS[before + 1] - _KNOTS[before]
-    t = (u - _KNOTS[before]) / width
-    eye = np.eye(len(_KNOTS))
-    value_low, value_high = (1 + 2 * t) * (1 - t) ** 2, t**2 * (3 - 2 * t)
-    slope_low, slope_high = t * (1 - t) ** 2 * width, t**2 * (t - 1) * width
-    return np.asarray(
-        value_low[..., None] * eye[before]
-        + value_high[..., None] * eye[before + 1]
-        + slope_low[..., None] * _SLOPES[before]
-        + slope_high[..., None] * _SLOPES[before + 1]
-    )
+def interpolation_weights(tau: np.ndarray, derivative: int = 0) -> np.ndarray:
+    """Weights w with curve(tau) = w @ stored values, or those of a derivative in tau: (...) -> float64 (..., 32)."""
+    return np.asarray(_SPLINE(tau, derivative))
 
 
 def _argmax_hermite(low: np.ndarray, high: np.ndarray, d_low: np.ndarray, d_high: np.ndarray) -> np.ndarray:

@@ -14,10 +14,13 @@ from spectrobe.models.messages import first_line
 from spectrobe.models.output import check_finite
 
 
+_FEW = 4  # images that are passed again, alone and among others
+
+
 def check_model(model: Model, sample_pixels: Tensor, labels: Tensor | None = None) -> list[str]:
     """Warnings about a model on intact images (N, C, H, W) in [0, 1], with labels (N,) where there are any.
 
-    Three forward passes on `model.device`. Raised: pixels outside [0, 1] or of another size than the model's, labels
+    One forward pass of all and three of the first few on `model.device`. Raised: pixels outside [0, 1] or of another size than the model's, labels
     that the model has no class for (InputError); outputs that are not finite logits (N, K), logits of an image that
     depend on the rest of its batch (ModelOutputError). Warned of: probabilities instead of logits, sigmoid outputs,
     unrepeatable passes, outputs that ignore the input, a normalisation that a timm module names and nobody applies,
@@ -28,10 +31,11 @@ def check_model(model: Model, sample_pixels: Tensor, labels: Tensor | None = Non
     with torch.no_grad(), model.prepared(model.device) as forward:
         logits = _passed(model, forward, pixels)
         check_finite(logits, model.name)
-        again = _passed(model, forward, pixels)
-        mixed = _passed(model, forward, torch.cat([1 - pixels[:1], pixels.flip(0)]))
+        few = pixels[:_FEW]
+        first, again = _passed(model, forward, few), _passed(model, forward, few)
+        mixed = _passed(model, forward, torch.cat([1 - pixels[:1], few.flip(0)]))
     inverted, reordered = mixed[0], mixed[1:].flip(0)
-    warnings = [*_repeatable(model, logits, again, reordered), *_looks_like_logits(model, logits)]
+    warnings = [*_repeatable(model, first, again, reordered), *_looks_like_logits(model, logits)]
     everything = torch.cat([logits, inverted[None]])
     if _shift(everything, everything[:1]) < 1e-6:
         warnings.append(f"{model.name} gives the same output for every image: untrained, or its input is not used")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 import os
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -67,8 +68,9 @@ def decompose(
     Source: Luo, McDermott & O'Riordan, TMLR 2024, arXiv 2408.01139; what differs is in docs/method.md.
     """
     check_choices(
-        bands, value, absence, design, images, tolerance, confidence, precision, batch_size, on_bad_image, force
-    )
+        bands, value, absence, design, images, tolerance, confidence, precision, batch_size, on_bad_image, force, seed,
+        workers,
+    )  # fmt: skip
     progress = progress or Silent()
     with ExitStack() as stack:
         run = prepare(
@@ -133,6 +135,8 @@ def check_choices(
     batch_size: int | str,
     on_bad_image: str,
     force: bool,
+    seed: int,
+    workers: int,
 ) -> None:
     """Raise InputError for what is wrong with any model and any data, so that it is told before they are opened."""
     make_value(value)
@@ -143,7 +147,11 @@ def check_choices(
     check_batch_size(batch_size)
     if on_bad_image not in ("error", "skip"):
         raise InputError(f"expected on_bad_image 'error' or 'skip', got {on_bad_image!r}")
-    if tolerance is not None and not 0 < tolerance < np.inf:
+    if tolerance is not None and not (isinstance(tolerance, numbers.Real) and 0 < tolerance < np.inf):
         raise InputError(f"expected a tolerance above 0 (half-width of the score's interval), got {tolerance!r}")
-    if images is not None and images < 2:
-        raise InputError(f"expected at least 2 images, got {images!r}: intervals over images need more")
+    if images is not None and not (isinstance(images, numbers.Integral) and images >= 2):
+        raise InputError(f"expected at least 2 images, a whole number, got {images!r}: intervals over images need more")
+    if not isinstance(seed, numbers.Integral) or isinstance(seed, bool):
+        raise InputError(f"expected a whole number as seed, got {seed!r}")
+    if not isinstance(workers, numbers.Integral) or workers < 0:
+        raise InputError(f"expected workers to be 0 or more, got {workers!r}")

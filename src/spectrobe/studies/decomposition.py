@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spectrobe.bands import BandPartition
-from spectrobe.errors import SpectrobeError
+from spectrobe.errors import InputError, SpectrobeError
 from spectrobe.game import shapley
 from spectrobe.game.fit import Fit, Payoffs, fit, replicate
 from spectrobe.game.intervals import Estimate, Replicates, bootstrap_weights, mean_estimate, mean_intervals, studentised
 from spectrobe.game.scores import DEFAULT_SCORE, NEEDS_INFORMATION, score_functions
 from spectrobe.game.table import PayoffTable
-from spectrobe.game.values import make_value
+from spectrobe.game.values import Value, make_value
 from spectrobe.studies.result_json import decomposition_fields, decomposition_to_dict
 from spectrobe.studies.settings import Settings
 from spectrobe.studies.wording import percent
@@ -157,7 +157,11 @@ class DecomposeResult:
     def with_value(self, value: str) -> DecomposeResult:
         """The same table with another value, without the model."""
         settings = replace(self.settings, value=value)
-        return summarise(self.table(), settings, self.forward_passes, self.skipped, self.warnings)
+        if make_value(value).needs_labels and not self.settings.labelled:
+            raise InputError(f"{self.data_name} has no labels, which value {value!r} needs: take 'agreement'")
+        own = _warned_of(self.fit, make_value(self.value))
+        kept = tuple(warning for warning in self.warnings if warning not in own)
+        return summarise(self.table(), settings, self.forward_passes, self.skipped, kept)
 
     def summary(self) -> str:
         """The profile as text, with one sentence on what it means."""
@@ -210,11 +214,7 @@ def summarise(
     fitted = fit(payoffs, design, value)
     means = mean_intervals(fitted.rows, settings.confidence, settings.seed)
     information = mean_estimate(fitted.payoffs[:, 0] - fitted.payoffs[:, -1], settings.confidence)
-    if fitted.tau_at_cap and value.fits_temperature:
-        warnings += (
-            f"{fitted.tau_at_cap} fitted inverse temperature(s) ended at the cap: "
-            "all their images are right by a margin, or logits are very small",
-        )
+    warnings += _warned_of(fitted, value)
     return DecomposeResult(
         settings=settings,
         shapley=means.mean,
@@ -236,6 +236,15 @@ def summarise(
         warnings=tuple(dict.fromkeys(warnings)),
         skipped=skipped,
         _payoffs=payoffs,
+    )
+
+
+def _warned_of(fitted: Fit, value: Value) -> tuple[str, ...]:
+    if not fitted.tau_at_cap or not value.fits_temperature:
+        return ()
+    return (
+        f"{fitted.tau_at_cap} fitted inverse temperature(s) ended at the cap: "
+        "all their images are right by a margin, or logits are very small",
     )
 
 

@@ -67,6 +67,8 @@ def _images_in(shards: dict[int, Sequence[int]]) -> int:
 
 def _score_stderr(run: Preparation, shards: list[int]) -> tuple[float, int]:
     """Standard error of the score on the pilot, by the delta method."""
+    if all(run.store.read_shard(index)[0] is None for index in shards):
+        return np.nan, 0  # every image of the pilot was left out
     payoffs = payoffs_of(run.store, shards)
     if len(payoffs) < 2:
         return np.nan, len(payoffs)

@@ -36,10 +36,11 @@ from spectrobe.models import open_model
 from spectrobe.models.base import Model
 from spectrobe.models.check import check_model
 from spectrobe.seeding import seeded_order
-from spectrobe.studies.decomposition import DecomposeResult, Settings
+from spectrobe.studies.decomposition import DecomposeResult
 from spectrobe.studies.runs import environment
+from spectrobe.studies.settings import Settings
 
-N_SAMPLE = 32
+N_SAMPLE = 24
 """The self-check looks at this many intact images."""
 
 _ABSENCE_FILE = "absence.safetensors"
@@ -182,8 +183,9 @@ def _check_labels(images: ImageData, value: str) -> None:
             f"expected at least 2 images, got {len(images)} in {images.name}: intervals over images need more"
         )
     if images.labels is None and make_value(value).needs_labels:
+        why = f" ({images.unlabelled_because})" if images.unlabelled_because else ""
         raise InputError(
-            f"{images.name} has no labels, which value {value!r} needs: give labels, or use --value agreement"
+            f"{images.name} has no labels{why}, which value {value!r} needs: give labels, or use --value agreement"
         )
 
 

@@ -99,7 +99,7 @@ def describe(perturbation: Perturbation, name: str | None = None) -> Condition:
     return Condition(
         name=known,
         kind=kind,
-        family=_without_eps(known) if eps is not None else perturbation.name if kind == "corruption" else known,
+        family=known.replace(f":{severity}", "", 1) if kind == "corruption" else _without_eps(known),
         settings=settings,
         severity=severity if isinstance(severity, int) else None,
         norm=getattr(perturbation, "norm", None) if attack or kind == "noise" else None,

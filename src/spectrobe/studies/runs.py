@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from spectrobe.studies.decomposition import DecomposeResult
 
 
-def load(folder: str | os.PathLike[str]) -> DecomposeResult:
-    """The result of a finished run folder (a local folder or any fsspec location).
+def load(folder: str | os.PathLike[str]) -> Any:
+    """The result of a finished run folder (a local folder or any fsspec location), in the class of its kind.
 
     Raises RunFolderError when there is none, it is not finished, damaged, or of a newer schema.
     """
@@ -25,9 +25,13 @@ def load(folder: str | os.PathLike[str]) -> DecomposeResult:
     if not run.exists("result.json"):
         raise RunFolderError(f"{run.path}: this run is not finished: the call that began it goes on from what is there")
     content = run.read_json("result.json")
+    if content.get("kind") == "snr":
+        from spectrobe.studies.snr_json import load_snr
+
+        return load_snr(content, RunFolder(folder, rows="snr"))
     kinds = {"decompose": DecomposeResult}
     if content.get("kind") not in kinds:
-        raise RunFolderError(f"{run.path}: expected a result of kind {', '.join(kinds)}, got {content.get('kind')!r}")
+        raise RunFolderError(f"{run.path}: expected a result of kind {', '.join((*kinds, 'snr'))}, got {content.get('kind')!r}")
     return kinds[content["kind"]].from_dict(content, run)
 
 

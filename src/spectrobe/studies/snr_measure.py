@@ -28,6 +28,7 @@ class Measurer:
 
     perturbations: by name; None where the shard's images are pairs, clean and perturbed stacked along the channels.
     bands: the rings, with the mean in band 0.   quantize: bits that perturbed images are rounded to, None for as they come.
+    labels: attacks are given the images' labels, else they take the model's prediction.
     """
 
     perturbations: dict[str, Perturbation | None]
@@ -37,6 +38,7 @@ class Measurer:
     quantize: int | None
     seed: int
     batch_size: int
+    labels: bool = False
 
     @property
     def passes_per_image(self) -> int:
@@ -65,7 +67,7 @@ class Measurer:
 
     def _perturbed(self, perturbation: Perturbation, x: Tensor, batch: Shard) -> tuple[Tensor, list[str]]:
         """Perturbed images and the status of each; where a batch fails, each image gets a try of its own."""
-        labels = None if batch.label is None else torch.from_numpy(batch.label)
+        labels = None if batch.label is None or not self.labels else torch.from_numpy(batch.label)
         try:
             y = perturbation(x, labels, batch.ids, self.seed)
         except MissingExtraError:

@@ -12,8 +12,8 @@ import numpy as np
 from spectrobe.bands import BandPartition
 from spectrobe.errors import InputError, SpectrobeError
 from spectrobe.game.intervals import Estimate
-from spectrobe.studies.snr_rows import SnrRows, rows_of
-from spectrobe.studies.snr_statistics import Decay
+from spectrobe.studies.snr_rows import SnrRows, rows_by_perturbation
+from spectrobe.studies.snr_statistics import NON_ROBUST, ROBUST, Decay
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,7 +63,7 @@ class SnrResult:
     interval: (M, 2), pointwise, over images.   modulus, modulus_interval: (M,), (M, 2) feature robustness modulus, 1 =
     intact, 0 = gone.   category: M strings, robust (modulus above 1/2 by its interval), non-robust (below), undecided.
     dc_db, dc_modulus: of the mean alone.   decay: lines through `db` against frequency.
-    prefix: the robust bands are the lowest ones, none above a non-robust one.   non_robust_below, robust_above: the bands
+    prefix: no robust band lies above a non-robust one (also where all or none are robust: see `pattern`).   non_robust_below, robust_above: the bands
     that break it.   frequency: (M,) mean |f| of each band in cycles/pixel, NaN for the mean's own band.
     n_images: measured.   clipped_share: of the pixel values, taken to 0 or 1 by the perturbation.   delivered: median
     "l2" and "linf" norm of the perturbation.   unattacked: images an attack left alone, misclassified already.
@@ -126,6 +126,15 @@ class SnrResult:
         return self.settings.confidence
 
     @property
+    def pattern(self) -> str:
+        """Which bands are robust: "low only", "all", "none", "not the lowest", or "undecided"; undecided bands aside."""
+        if not self.prefix:
+            return "not the lowest"
+        if ROBUST in self.category:
+            return "low only" if NON_ROBUST in self.category else "all"
+        return "none" if NON_ROBUST in self.category else "undecided"
+
+    @property
     def results(self) -> Mapping[str, SnrResult]:
         """This result by its perturbation's name, as in an SnrStudy."""
         return {self.perturbation: self}
@@ -134,7 +143,7 @@ class SnrResult:
         """The measured images' rows, by position; SpectrobeError when the result was loaded without them."""
         rows = self._rows
         if rows is None and self._folder is not None:
-            rows = rows_of(self._folder, self.perturbation)
+            rows = rows_by_perturbation(self._folder).get(self.perturbation)
         if rows is None:
             raise SpectrobeError("this result has no rows: load the run folder it came from")
         return rows

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
 from spectrobe.engine.local import Run
-from spectrobe.engine.store import Columns
 from spectrobe.studies.snr_statistics import Energies
 
 MEASURED, UNATTACKED = "", "unattacked"
@@ -85,9 +84,9 @@ class SnrRows:
 
     def dc_db(self) -> np.ndarray:
         """SNR of the mean alone in dB, from -100 to 100: (N,)."""
-        signal, noise = self.dc[:, 0], self.dc[:, 1]
-        tiny = np.finfo(np.float64).tiny
-        return np.clip(10 * np.log10(np.maximum(signal, tiny) / np.maximum(noise, tiny)), -100, 100)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            db = 10 * np.log10(self.dc[:, 0] / self.dc[:, 1])
+        return np.clip(db, -100, 100)
 
 
 def concatenated(parts: Sequence[SnrRows]) -> SnrRows:
@@ -100,19 +99,19 @@ def concatenated(parts: Sequence[SnrRows]) -> SnrRows:
     return SnrRows(**merged)
 
 
-def stored_rows(run: Run) -> Iterator[SnrRows]:
-    """The rows of a run, a shard at a time."""
+def rows_by_perturbation(run: Run) -> dict[str, SnrRows]:
+    """Each perturbation's rows, by position."""
+    parts: dict[str, list[SnrRows]] = {}
     for index in run.shards():
-        columns: Columns | None = run.read_shard(index)[0]
-        if columns is not None:
-            yield SnrRows.from_columns(columns)
-
-
-def rows_of(run: Run, perturbation: str) -> SnrRows | None:
-    """One perturbation's rows, by position; None when there are none."""
-    parts = [part.rows(np.flatnonzero([name == perturbation for name in part.perturbation])) for part in stored_rows(run)]
-    parts = [part for part in parts if len(part)]
-    if not parts:
-        return None
-    whole = concatenated(parts)
-    return whole.rows(np.argsort(whole.position, kind="stable"))
+        columns = run.read_shard(index)[0]
+        if columns is None:
+            continue
+        rows = SnrRows.from_columns(columns)
+        for name in dict.fromkeys(rows.perturbation):
+            own = np.flatnonzero([perturbation == name for perturbation in rows.perturbation])
+            parts.setdefault(name, []).append(rows.rows(own))
+    found = {}
+    for name, some in parts.items():
+        whole = concatenated(some)
+        found[name] = whole.rows(np.argsort(whole.position, kind="stable"))
+    return found

@@ -113,6 +113,16 @@ def fewest_images(confidence: float) -> int:
     return int(np.ceil(1 - np.log2(1 - confidence)))
 
 
+def forecast_stderr(db: np.ndarray, n_images: int) -> float:
+    """Largest standard error over bands that the median of `n_images` images will have, from a few: db (n, M)."""
+    usable = db[:, np.isfinite(db).all(axis=0)]
+    if usable.shape[1] == 0:
+        return 0.0
+    # of a median, for normal data; the spread from the quartiles, which outliers do not move
+    spread = np.subtract(*np.quantile(usable, [0.75, 0.25], axis=0)) / 1.349
+    return float(1.2533 * spread.max() / np.sqrt(n_images))
+
+
 def ratio_of_sums(energies: Energies, confidence: float, seed: int) -> tuple[Summary, Summary]:
     """SNR in dB and modulus of the energies summed over images, instead of medians of per-image values."""
     n, m = energies.signal.shape

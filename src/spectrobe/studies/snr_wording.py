@@ -20,6 +20,14 @@ HOW = {
     "ratio-of-sums": "ratio of energies summed over images",
     "mean-of-bins": "median over images of the mean over bins",
 }
+PATTERNS = {
+    "low only": "low frequencies survive, high ones are lost",
+    "all": "all bands survive",
+    "none": "no band survives",
+    "not the lowest": "the bands that survive are not the lowest ones",
+    "undecided": "these images cannot tell",
+}
+CATEGORY = "robust: modulus above 1/2 by its interval, which for noise is an SNR above 0 dB; non-robust: below"
 
 
 def headline(result: SnrResult) -> str:
@@ -47,21 +55,21 @@ def summary(result: SnrResult) -> str:
             f"{band:>4}  {place:>13}  {decibels(result.db[band]):>10}  {f'[{number(low)}, {number(high)}]':>18}  "
             f"{result.modulus[band]:>7.3f} [{mu_low:.3f}, {mu_high:.3f}]  {result.category[band]}"
         )
-    lines += [mean_line(result), delivered_line(result), decay_line(result), sentence(result), *remarks(result)]
+    lines += [mean_line(result), CATEGORY, delivered_line(result), decay_line(result), sentence(result), *remarks(result)]
     return "\n".join(lines)
 
 
 def study_summary(study: SnrStudy) -> str:
-    """A line a perturbation, what failed, and how many keep to a low-frequency prefix."""
+    """A line a perturbation, the patterns of survival, and what failed."""
     width = max([12, *map(len, study.results)])
     lines = [f"{'perturbation':<{width}}  {'dB/octave':>24}  robust bands"]
     for name, result in study.results.items():
         lines.append(f"{name:<{width}}  {slope_text(result.decay.db_per_octave):>24}  {robust_text(result)}")
-    breaking = [name for name, result in study.results.items() if not result.prefix]
-    lines.append(
-        f"the robust bands are the lowest ones under {len(study.results) - len(breaking)} of {len(study.results)} "
-        f"perturbations" + (f", not under {', '.join(breaking)}" if breaking else "")
-    )
+    for pattern, told in PATTERNS.items():
+        some = [name for name, result in study.results.items() if result.pattern == pattern]
+        if some:
+            lines.append(f"{told} ({len(some)} of {len(study.results)}): {', '.join(some)}")
+    lines.append(CATEGORY)
     lines += [f"failed: {name}: {reason}" for name, reason in study.failed.items()]
     seen: dict[str, None] = {}
     for result in study.results.values():
@@ -139,7 +147,7 @@ def robust_text(result: SnrResult) -> str:
         some = [band for band, one in enumerate(result.category) if one == kind]
         if some:
             parts.append(f"{_bands(some)} {kind}")
-    return ", ".join(parts) + ("" if result.prefix else "  (no low-frequency prefix)")
+    return ", ".join(parts) + ("" if result.prefix else " (not the lowest)")
 
 
 def places(result: SnrResult) -> list[str]:

@@ -59,7 +59,7 @@ def command(
     settings: dict[str, Any] = {
         "bands": bands, "value": value, "design": design, "images": images, "tolerance": tolerance, "force": force,
         "confidence": confidence, "precision": precision, "batch_size": options.number_or_auto(batch_size),
-        "on_bad_image": on_bad_image,
+        "on_bad_image": on_bad_image, "seed": seed, "workers": workers,
     }  # fmt: skip
     check_choices(absence=DEFAULT_ABSENCE if every_absence else absence, **settings)
     terminal = Terminal(quiet, json)
@@ -73,7 +73,7 @@ def command(
                  "crop": crop, "interpolation": interpolation, "allow_pickle": allow_pickle},
                 {"class_map": class_map, "image_column": image_column, "label_column": label_column},
             )  # fmt: skip
-            settings |= {"seed": seed, "device": place, "workers": workers, "out": folder, "progress": progress}
+            settings |= {"device": place, "out": folder, "progress": progress}
             if not every_absence:
                 result = decompose(opened, photographs, absence=absence, **settings)
             else:

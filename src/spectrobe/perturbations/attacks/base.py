@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from spectrobe.errors import InputError, ModelOutputError
-from spectrobe.perturbations.attacks.losses import Loss, log_odds_against
+from spectrobe.perturbations.attacks.losses import Loss, double, log_odds_against
 from spectrobe.perturbations.attacks.norms import (
     Norm,
     check_eps,
@@ -117,7 +117,7 @@ class WorstSeen:
 
     def __init__(self, x: Tensor) -> None:
         self.points = x
-        self.loss = torch.full((len(x),), -torch.inf, dtype=torch.float64, device=x.device)
+        self.loss = torch.full((len(x),), -torch.inf, dtype=double(x.device), device=x.device)
         self.fooled = torch.zeros(len(x), dtype=torch.bool, device=x.device)
 
     def update(self, points: Tensor, loss: Tensor, fooled: Tensor) -> None:
@@ -223,8 +223,11 @@ class BoundedAttack(Attack):
     def _fixed(self) -> dict[str, Any]:
         return {"norm": self.norm}
 
-    def _run(self, x: Tensor, target: Target, ids: Sequence[str], seed: int) -> Tensor:
+    def _perturb(self, x: Tensor, labels: Tensor | None, ids: Sequence[str], seed: int) -> Tensor:
         check_eps(self.eps, self.norm, x.shape)
+        return super()._perturb(x, labels, ids, seed)
+
+    def _run(self, x: Tensor, target: Target, ids: Sequence[str], seed: int) -> Tensor:
         return x if self.eps == 0 else feasible(self._attack(x, target, ids, seed), x, self.norm, self.eps)
 
 

@@ -22,7 +22,12 @@ def _of_label(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def _precise(logits: Tensor) -> Tensor:
-    return logits.float() if logits.device.type == "mps" else logits.double()
+    return logits.to(double(logits.device))
+
+
+def double(device: torch.device) -> torch.dtype:
+    """float64, or float32 on Apple's GPUs, which have nothing better."""
+    return torch.float32 if device.type == "mps" else torch.float64
 
 
 def log_odds_against(logits: Tensor, labels: Tensor) -> Tensor:

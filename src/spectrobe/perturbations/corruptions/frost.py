@@ -33,7 +33,7 @@ _DIRECTIONS = 6
 def frost_picture(generator: np.random.Generator, height: int, width: int, scale: float) -> Tensor:
     """A crop (3, H, W) in [0, 1] of a texture that `generator` draws; `scale` 1 is ImageNet-C's size of crystals."""
     look = int(generator.integers(len(LOOKS)))
-    side = _SIDES[math.ceil(max(height, width) / scale) > _SIDES[0]]
+    side = _SIDES[0] if max(height, width) / scale <= _SIDES[0] else _SIDES[1]
     texture = _texture(look, side)
     top, left = (int(k) for k in generator.integers(side, size=2))
     if generator.random() < 0.5:

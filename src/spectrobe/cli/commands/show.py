@@ -1,0 +1,67 @@
+"""`spectrobe show RUN`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from spectrobe.cli import options
+from spectrobe.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from spectrobe.studies.decomposition import DecomposeResult
+
+
+def command(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Run folder of a decomposition.")],
+    value: Annotated[
+        str | None, typer.Option(help="Another value, from the stored table: list values.", show_default="the run's")
+    ] = None,
+    by_class: Annotated[bool, typer.Option("--by-class", help="The profile of each class too.")] = False,
+    unusual: Annotated[int, typer.Option(metavar="N", help="The N images with the most unusual profiles too.")] = 0,
+    quiet: options.Quiet = False,
+    json: options.Json = False,
+) -> int:
+    """A finished decomposition once more: other values, profiles by class, unusual images; the model is not needed."""
+    from spectrobe.cli import show
+    from spectrobe.cli.outcome import DONE
+    from spectrobe.engine.store import json_text
+    from spectrobe.studies.runs import load
+    from spectrobe.studies.wording import sentence
+
+    result = load(run)
+    if value is not None and value != result.value:
+        result = result.with_value(value)
+    parts = [*show.decomposition([result]), sentence(result)]
+    content = result.to_dict()
+    if by_class:
+        _by_class(result, parts, content)
+    if unusual:
+        _unusual(result, unusual, parts, content)
+    terminal = Terminal(quiet, json)
+    if json:
+        terminal.give(json_text(content))
+    else:
+        terminal.show(*parts)
+    return DONE
+
+
+def _by_class(result: DecomposeResult, parts: list[Any], content: dict[str, Any]) -> None:
+    from spectrobe.cli import show
+    from spectrobe.studies.breakdown import class_profiles
+
+    found = class_profiles(result)
+    parts += ["", f"Shapley values by class ({result.unit}), temperatures fitted on all images", show.classes(found)]
+    if found.alone:
+        parts.append(f"left out, one image each: {len(found.alone)} classes")
+    content["classes"] = vars(found)
+
+
+def _unusual(result: DecomposeResult, n: int, parts: list[Any], content: dict[str, Any]) -> None:
+    from spectrobe.cli import show
+    from spectrobe.studies.breakdown import unusual_images
+
+    found = unusual_images(result, n)
+    parts += ["", f"images with the most unusual profiles ({result.unit})", show.unusual(found)]
+    content["unusual"] = [vars(image) for image in found]

@@ -1,0 +1,86 @@
+"""How much of what a model leans on survives a named perturbation? A decomposition weighted by a measured spectral SNR."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spectrobe.errors import InputError
+from spectrobe.game.intervals import Estimate, studentised
+from spectrobe.game.scores import clipped_share
+
+if TYPE_CHECKING:
+    from spectrobe.bands import BandPartition
+    from spectrobe.studies.decomposition import DecomposeResult
+    from spectrobe.studies.snr_result import SnrResult, SnrStudy
+
+
+@dataclass(frozen=True)
+class ScoreUnder:
+    """One model's scores under one perturbation.
+
+    perturbation_aware: sum of phi+_i mu_i, the share of what the model leans on that survives, 0 to 1.
+    surviving_information: sum of phi_i mu_i in `unit`, not normalised: how much there is to lean on.
+    modulus: (M,) the mu_i used, read-only float64.
+    """
+
+    model_name: str
+    perturbation: str
+    perturbation_aware: Estimate
+    surviving_information: Estimate
+    unit: str
+    modulus: np.ndarray
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        from dataclasses import asdict
+
+        return asdict(self)
+
+
+def score_under(result: DecomposeResult, snr: SnrResult | SnrStudy) -> dict[str, ScoreUnder]:
+    """Perturbation-aware scores of a decomposition: one for each perturbation of `snr`, by its name.
+
+    mu_i is the feature robustness modulus of band i, with the mean (DC) where the decomposition has it. Intervals are the
+    studentised bootstrap over the decomposition's images with mu held fixed: they say how sure we are of the model under
+    this measured perturbation. How sure we are of mu stands in the SNR run, whose images may be others.
+    Raises InputError when the band partitions differ or a band has no modulus.
+    """
+    replicates = result.replicates()
+    found = {}
+    for name, one in snr.results.items():
+        mu = _modulus(one, result.bands)
+        mu.setflags(write=False)
+        surviving = studentised(lambda phi, mu=mu: phi @ mu, replicates, result.confidence)  # type: ignore[misc]
+        if result.information.low > 0:
+            aware = studentised(lambda phi, mu=mu: clipped_share(phi) @ mu, replicates, result.confidence)  # type: ignore[misc]
+        else:
+            aware = Estimate.undefined(
+                f"v(all) - v(empty) is not above 0 by its {100 * result.confidence:g}% interval", result.confidence
+            )
+        found[name] = ScoreUnder(result.model_name, name, aware, surviving, result.unit, mu)
+    return found
+
+
+def summary(scores: Mapping[str, ScoreUnder]) -> str:
+    """A line a perturbation."""
+    first = next(iter(scores.values()))
+    width = max(12, *map(len, scores))
+    lines = [
+        f"{first.model_name}: what it leans on, and how much of it survives",
+        f"{'perturbation':<{width}}  {'perturbation-aware':>22}  surviving information ({first.unit})",
+    ]
+    for name, score in scores.items():
+        lines.append(f"{name:<{width}}  {score.perturbation_aware!s:>22}  {score.surviving_information}")
+    return "\n".join(lines)
+
+
+def _modulus(snr: SnrResult, bands: BandPartition) -> np.ndarray:
+    mu = np.array(snr.modulus_for(bands))
+    missing = np.flatnonzero(np.isnan(mu))
+    if len(missing):
+        raise InputError(f"{snr.perturbation}: band(s) {missing.tolist()} have no energy, so no modulus: use other bands")
+    return mu
