@@ -1,6 +1,6 @@
 """Exact design against bare forward passes, the published procedure, and one FFT pair a coalition.
 
-    python benchmarks/exact_overhead.py resnet18|cifar-resnet8 [--repeats 3]
+    python benchmarks/exact_overhead.py resnet18|cifar-resnet8 [--against bare published fft]
 
 Both sides in one process, taking turns; float32, channels_last on both; bare passes at their own best batch size.
 `decompose` is the whole call: checks, batch size, game, intervals, writing the run folder.
@@ -22,17 +22,18 @@ parser = argparse.ArgumentParser()
 parser.add_argument("model", choices=["resnet18", "cifar-resnet8"])
 parser.add_argument("--repeats", type=int, default=3)
 parser.add_argument("--against", nargs="*", default=["bare"], choices=["bare", "published", "fft"])
+parser.add_argument("--images", type=int, default=256)
 arguments = parser.parse_args()
 
 if arguments.model == "resnet18":
     from torchvision.models import resnet18
 
     torch.manual_seed(0)
-    model, images, n_bands, sizes = resnet18(), photographs(256), 4, (8, 16, 32, 64)
+    model, images, n_bands, sizes = resnet18(), photographs(arguments.images), 4, (8, 16, 32, 64)
     labels = torch.arange(len(images)) % 1000
 else:
     model, n_bands, sizes = cifar_resnet8(), 8, (8, 16, 32, 48, 64, 96, 128, 256)
-    images, labels = cifar10(256)
+    images, labels = cifar10(arguments.images)
 model = model.eval().to(memory_format=torch.channels_last)
 coalitions = 2**n_bands
 bands = sb.BandPartition.square(n_bands)

@@ -91,7 +91,7 @@ def best_batch(forward: Callable[[Tensor], Tensor], images: Tensor, candidates: 
     """The batch size with the shortest time an image, of those tried, each the best of three."""
     times = {}
     with torch.inference_mode():
-        for size in candidates:
+        for size in (size for size in candidates if size <= len(images)):
             batch = images[:size].contiguous(memory_format=torch.channels_last)
             forward(batch)
             runs = []

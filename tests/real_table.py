@@ -1,4 +1,4 @@
-"""The stored real payoff table: cifar-resnet8 on 2,000 CIFAR-10 test images, 4 square bands (benchmarks/make_real_table.py)."""
+"""The stored real payoff table: cifar-resnet8 on 2,000 CIFAR-10 images, 4 bands (benchmarks/make_real_table.py)."""
 
 from __future__ import annotations
 
@@ -57,8 +57,6 @@ def draw(table: PayoffTable, rows: np.ndarray, design: Design, ids: Sequence[str
     ids = [str(i) for i in range(n)] if ids is None else ids
     masks = np.stack([design.coalitions(image_id) for image_id in ids])
     cell = (1 << table.n_bands) - 1 - masks  # the exact table holds the masks falling
-    drawn = {
-        name: getattr(table, name)[rows[:, None], cell] for name in ("log_q", "predicted", "margin", "confidence")
-    }
+    drawn = {name: getattr(table, name)[rows[:, None], cell] for name in ("log_q", "predicted", "margin", "confidence")}
     picked = table.rows(rows)
     return Payoffs.of(replace(picked, position=np.arange(n), ids=tuple(ids), coalition=masks, **drawn))

@@ -1,4 +1,4 @@
-"""Repeated studies on images drawn from the stored real table: how often intervals hold the truth, how far samplers err."""
+"""Repeated studies on images drawn from the stored real table: do intervals hold the truth, how far do samplers err."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from spectrobe.bands import BandPartition
-from spectrobe.game.coalitions import ExactDesign, PermutationDesign, make_design
+from spectrobe.game.coalitions import ExactDesign, make_design
 from spectrobe.game.fit import Payoffs, fit, replicate
-from spectrobe.game.intervals import bootstrap_weights, mean_intervals, studentised
-from spectrobe.game.scores import score_functions
+from spectrobe.game.intervals import bootstrap_weights, mean_intervals
+from spectrobe.game.scores import score_estimate, score_functions
 from spectrobe.game.values import make_value
 from spectrobe.seeding import numpy_generator
 from tests.real_table import draw, real_table
@@ -54,7 +54,7 @@ def coverage(value: str, design: str, n_images: int, repeats: int, n_replicates:
         weights = np.concatenate([np.ones((1, n_images)), bootstrap_weights(n_images, repeat, n_replicates)])
         replicates = replicate(payoffs, game, game_value, fitted.rows, weights)
         for name, score in scores.items():
-            estimate = studentised(score, replicates)
+            estimate = score_estimate(name, score, replicates)
             note(name, estimate.low, estimate.high, float(score(truth)))
     del half["all phi"]
     return Coverage(

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from spectrobe.studies.compare import compare as compare
     from spectrobe.studies.decompose import decompose as decompose
     from spectrobe.studies.decomposition import DecomposeResult as DecomposeResult
+    from spectrobe.studies.robustness import robustness as robustness
+    from spectrobe.studies.robustness_result import RobustnessResult as RobustnessResult
     from spectrobe.studies.runs import load as load
     from spectrobe.studies.score_under import score_under as score_under
     from spectrobe.studies.snr import snr_study as snr_study
@@ -31,6 +33,7 @@ _WHERE = {
     "BandPartition": "bands",
     "DecomposeResult": "studies.decomposition",
     "Estimate": "game.intervals",
+    "RobustnessResult": "studies.robustness_result",
     "SnrResult": "studies.snr_result",
     "SnrStudy": "studies.snr_result",
     "SpectrobeError": "errors",
@@ -44,6 +47,7 @@ _WHERE = {
     "open_model": "models",
     "perturbation": "perturbations",
     "published": "game.published",
+    "robustness": "studies.robustness",
     "score_under": "studies.score_under",
     "shapley_values": "game.shapley",
     "snr_study": "studies.snr",

@@ -52,6 +52,8 @@ def coalition_images(
     coalitions = torch.as_tensor(coalitions, device=x.device)
     if coalitions.ndim != 2 or coalitions.shape[1] != bands.n_bands:
         raise InputError(f"expected coalitions of shape (K, {bands.n_bands}), got {tuple(coalitions.shape)}")
+    if coalitions.dtype != torch.bool and not bool(((coalitions == 0) | (coalitions == 1)).all()):
+        raise InputError(f"expected coalitions as bool, True = band present, got other numbers ({coalitions.dtype})")
     base = _absence_image(absence, x)
     parts = band_images(x - base, bands)
     with torch.autocast(x.device.type, enabled=False):

@@ -71,7 +71,7 @@ CASES = [
     ("empty folder", GOOD.replace("images", "empty"), ["no images in", "expected FOLDER/CLASS/image.jpg"]),
     ("unknown data scheme", "decompose python:toys:colour s4:images", ["unknown data 's4:images'", "parquet"]),
     ("no labels", GOOD.replace("images", "unlabelled"), ["has no labels", "--value agreement"]),
-    ("one class only", f"{MAPPED} python:toys:colour {{world}}/one_class", ["all of one class (0)", "--value agreement"]),
+    ("one class only", f"{MAPPED} python:toys:colour {{world}}/one_class", ["of one class (0)", "--value agreement"]),
     ("a single image", f"{MAPPED} python:toys:colour {{world}}/single", ["at least 2 images, got 1"]),
     ("a flat image", GOOD.replace("images", "flat"), ["a/flat.png", "flat", "--on-bad-image skip"]),
     ("a torn image", GOOD.replace("images", "broken"), ["a/torn.png", "--on-bad-image skip"]),
@@ -84,6 +84,7 @@ CASES = [
     ("class map for plain images", f"{MAPPED} python:toys:colour {{world}}/unlabelled", ["class_map"]),
     ("column of a folder", f"{GOOD} --image-column pixels", ["image_column='pixels'", "an image folder"]),
     # comparing
+    ("too few runs", "compare a", ["missing argument 'RUN_B'"]),
     ("a gate without its option", "compare a b --metric score", ["--metric together with --fail-if-worse"]),
     ("no run there", "compare nowhere nothing", ["nowhere", "expected a run folder"]),
 ]  # fmt: skip

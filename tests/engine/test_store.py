@@ -65,7 +65,7 @@ def test_failed_write_leaves_nothing_and_says_so(tmp_path: Path, monkeypatch: py
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(RunFolderError, match="No space left on device.*what was done is kept"):
+    with pytest.raises(RunFolderError, match=r"No space left on device.*what was done is kept"):
         folder.write_bytes("result.json", b"new")
     assert folder.read_bytes("result.json") == b"old"
     assert os.listdir(tmp_path) == ["result.json"]
@@ -80,7 +80,7 @@ def test_newer_schema_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"{", b"", b"\xff\xfe", b"[1, 2]", b'{"schema_version": "one"}'])
 def test_damaged_json_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "run.json").write_bytes(content)
-    with pytest.raises(RunFolderError, match="run.json"):
+    with pytest.raises(RunFolderError, match=r"run\.json"):
         RunFolder(tmp_path).read_json("run.json")
 
 
@@ -88,14 +88,14 @@ def test_damaged_json_is_named(tmp_path: Path, content: bytes) -> None:
 def test_damaged_shard_is_named(tmp_path: Path, content: bytes) -> None:
     folder = RunFolder(tmp_path)
     folder.write_bytes(folder.shard_name(0), content)
-    with pytest.raises(RunFolderError, match="000000.parquet is damaged"):
+    with pytest.raises(RunFolderError, match=r"000000\.parquet is damaged"):
         folder.read_shard(0)
 
 
 def test_second_driver_is_refused(tmp_path: Path) -> None:
-    with RunFolder(tmp_path).lock():
-        with pytest.raises(RunFolderError, match="another run is writing here"), RunFolder(tmp_path).lock():
-            pass
+    first, second = RunFolder(tmp_path), RunFolder(tmp_path)
+    with first.lock(), pytest.raises(RunFolderError, match="another run is writing here"), second.lock():
+        pass
     with RunFolder(tmp_path).lock():
         pass
 

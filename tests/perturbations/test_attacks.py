@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -48,6 +48,7 @@ def norms(delta: Tensor, norm: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", [*BOUNDED, *CONTROLS])
+@settings(max_examples=25)
 @given(
     channels=st.sampled_from([1, 3]),
     height=st.integers(1, 9),

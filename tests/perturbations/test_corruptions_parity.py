@@ -31,15 +31,15 @@ DETERMINISTIC = (
 )
 # Largest difference of the power of p(x) - x in any of eight square rings over 48 images, in dB: chance, doubled.
 RINGS_DB = {
-    "gaussian_noise": 0.2,
-    "shot_noise": 0.3,
-    "impulse_noise": 0.3,
-    "speckle_noise": 0.3,
-    "glass_blur": 0.3,
-    "snow": 0.9,
-    "fog": 0.9,
-    "elastic_transform": 0.6,
-    "spatter": 1.2,
+    "gaussian_noise": 0.1,
+    "shot_noise": 0.2,
+    "impulse_noise": 0.1,
+    "speckle_noise": 0.1,
+    "glass_blur": 0.1,
+    "snow": 0.6,
+    "fog": 0.7,
+    "elastic_transform": 0.3,
+    "spatter": 0.7,
 }
 
 

@@ -15,7 +15,7 @@ from spectrobe.cli.outcome import BAD_INPUT, DONE, FAILED, INTERRUPTED
 from spectrobe.cli.terminal import say
 from spectrobe.errors import SpectrobeError
 
-COMMANDS = ("decompose", "compare", "show", "demo", "list")
+COMMANDS = ("decompose", "snr", "robustness", "score", "compare", "show", "demo", "list")
 """Modules of `commands/`, in the order in which --help shows them."""
 
 # Click's base of usage errors, or that of the copy of Click which newer versions of typer bring along.

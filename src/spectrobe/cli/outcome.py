@@ -35,7 +35,7 @@ def finish(terminal: Terminal, folder: str, figure: str, draw: Callable[[], Figu
     problem = "" if all(map(run.exists, pictures)) else _draw(folder, figure, draw)
     if terminal.json:
         terminal.give(run.read_bytes("result.json").decode())
-    files = [name for name in ("run.json", "payoffs", "result.json", *pictures) if run.exists(name)]
+    files = [name for name in ("run.json", "payoffs", "predictions", "result.json", *pictures) if run.exists(name)]
     terminal.show(*parts, "", f"{folder}: {', '.join(files)}")
     if problem:
         say(problem)

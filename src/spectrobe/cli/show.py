@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich import box
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 BAR_WIDTH = 12  # characters
 
 
-def decomposition(results: Sequence[DecomposeResult], ascii_only: bool = False) -> list[Any]:
+def decomposition(results: Sequence[DecomposeResult], console: Console) -> list[Any]:
     """The profile, scores and totals of one table; several values of it side by side."""
     first = results[0]
     headline = (
@@ -31,25 +32,31 @@ def decomposition(results: Sequence[DecomposeResult], ascii_only: bool = False) 
         f"absence {first.absence}, {first.design} design"
     )
     scores = {result.value: {k: v for k, v in result.scores.items() if k != "information"} for result in results}
-    return [headline, "", profile_table(results, ascii_only), "", score_table(scores), "", *_totals(results), ""]
+    return [headline, "", profile_table(results, console), "", score_table(scores), "", *_totals(results), ""]
 
 
-def profile_table(results: Sequence[DecomposeResult], ascii_only: bool = False) -> Table:
-    """Shapley value, pointwise interval and a bar for each band; results of one partition side by side."""
-    positive, negative = "#-" if ascii_only else "█▒"
+def profile_table(results: Sequence[DecomposeResult], console: Console) -> Table:
+    """Shapley value, pointwise interval and, where there is room, a bar for each band; results side by side."""
+    with_bars = console.width >= 20 + len(results) * (29 + BAR_WIDTH + 2)
     table = _table("band", "cycles/pixel")
     for result in results:
-        table.add_column(f"{result.value}\n({result.unit})", justify="right")
-        table.add_column(f"\n{percent(result.confidence)} interval", justify="right")
-        table.add_column("", no_wrap=True)
+        table.add_column(f"\n{result.unit}", justify="right")
+        table.add_column(f"{result.value}\n{percent(result.confidence)} interval", justify="right")
+        if with_bars:
+            table.add_column("", no_wrap=True)
     for i, place in enumerate(_places(results[0].bands)):
         cells: list[str] = []
         for result in results:
-            length = round(BAR_WIDTH * abs(result.shapley[i]) / (np.abs(result.shapley).max() or 1.0))
-            mark = positive if result.shapley[i] >= 0 else negative
-            cells += [f"{result.shapley[i]:+.3f}", _interval(*result.interval[i]), mark * length]
+            bars = [_bar(i, result.shapley, console.options.ascii_only)] if with_bars else []
+            cells += [f"{result.shapley[i]:+.3f}", _interval(*result.interval[i]), *bars]
         table.add_row(str(i), place, *cells)
     return table
+
+
+def _bar(band: int, shapley: np.ndarray, ascii_only: bool) -> str:
+    positive, negative = "#-" if ascii_only else "█▒"
+    length = round(BAR_WIDTH * abs(shapley[band]) / (np.abs(shapley).max() or 1.0))
+    return (positive if shapley[band] >= 0 else negative) * length
 
 
 def score_table(scores: Mapping[str, Mapping[str, Estimate]]) -> Table:
@@ -147,7 +154,7 @@ def _interval(low: float, high: float) -> str:
 
 
 def _table(*columns: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="", show_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True, header_style="", show_edge=False)
     for column in columns:
         table.add_column(column)
     return table

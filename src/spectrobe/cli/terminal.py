@@ -25,11 +25,6 @@ class Terminal:
         self.quiet, self.json = quiet, json
         self.out, self.err = _console(stderr=False), _console(stderr=True)
 
-    @property
-    def ascii_only(self) -> bool:
-        """Whether standard output cannot show block characters."""
-        return self.out.options.ascii_only
-
     @contextmanager
     def progress(self) -> Iterator[Reporter]:
         """What a study reports to: a bar with time left on a terminal, lines that are few elsewhere."""
@@ -78,7 +73,9 @@ class _Bar:
             TimeElapsedColumn(),
             TimeRemainingColumn(),
         )
-        self.bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self.bar = Progress(
+            *columns, console=console, transient=True, disable=not console.is_terminal, speed_estimate_period=120
+        )
         self.task = self.bar.add_task("preparing", total=None)
         self.told_at, self.told_share = time.monotonic(), 0.0
 
@@ -107,11 +104,12 @@ class _Bar:
 
     def _line(self, share: float, seconds_left: float | None) -> None:
         silence = time.monotonic() - self.told_at
-        due = share - self.told_share >= _LINE_SHARE or silence >= _SILENCE_SECONDS or self.told_share == 0
-        if silence < _LINE_SECONDS or not due or share >= 1 or seconds_left is None:
+        due = share - self.told_share >= _LINE_SHARE or (self.told_share == 0 and seconds_left is not None)
+        if silence < _LINE_SECONDS or share >= 1 or not (due or silence >= _SILENCE_SECONDS):
             return
         self.told_at, self.told_share = time.monotonic(), share
-        self.note(f"{share:4.0%} of the forward passes, {_duration(seconds_left)} left")
+        left = "" if seconds_left is None else f", {_duration(seconds_left)} left"
+        self.note(f"{share:4.0%} of the forward passes{left}")
 
 
 def _duration(seconds: float) -> str:

@@ -198,7 +198,7 @@ def absence_class(name: str) -> type[Absence]:
     others = {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}
     if name in others:
         return _loaded(others[name])
-    known = [*_OWN, *others]
+    known = list(dict.fromkeys([*_OWN, *others]))
     near = difflib.get_close_matches(str(name), known, n=2, cutoff=0.4)
     hint = f"; did you mean {' or '.join(near)}?" if near else ""
     raise InputError(f"expected an absence out of {', '.join(known)}, got {name!r}{hint}")

@@ -70,7 +70,8 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error of torch means that memory ran out (CPU allocations raise a plain RuntimeError)."""
     if isinstance(error, torch.OutOfMemoryError):
         return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error).lower().replace("cannot", "can't")
+    said = ("can't allocate memory", "cannot allocate memory", "not enough memory")  # on Linux, there too, on Windows
+    return isinstance(error, RuntimeError) and any(text in str(error).lower() for text in said)
 
 
 def check_batch_size(batch_size: int | str) -> None:

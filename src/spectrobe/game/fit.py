@@ -58,7 +58,8 @@ class Payoffs:
 class Fit:
     """One game, one value, solved. Images ascend by position.
 
-    rows: (N, M) per-image Shapley values, the effect of fitting shared temperatures on them included.   coalition, payoffs: (N, K) masks and payoffs at the fitted temperatures.
+    rows: (N, M) per-image Shapley values, with each image's effect on shared temperatures.
+    coalition, payoffs: (N, K) masks and payoffs at the fitted temperatures.
     values, tau: (2**M,), NaN where not evaluated.   tau_at_cap: how many temperatures ended at the cap.
     by_size: {accuracy, tau, confidence} -> (M + 1,) means over coalitions of each size.
     """
@@ -151,8 +152,8 @@ def _refitted(payoffs: Payoffs, design: Design, weights: np.ndarray) -> np.ndarr
 def _effect_of_fitting(payoffs: Payoffs, design: Design, tau: np.ndarray) -> np.ndarray:
     """How each image moves the Shapley values through the temperatures fitted on it, to first order: (N, M), sum zero.
 
-    A group's mean curve is level at its temperature, those of its coalitions are not; left out, standard errors of bands
-    that hold little come out up to 12 % too large. (In the exact design a group is one coalition: no effect.)
+    A group's mean curve is level at its temperature, those of its coalitions are not; left out, standard errors of
+    bands that hold little come out 12 % too large. (In the exact design a group is one coalition: no effect.)
     """
     at = np.nan_to_num(tau)
     slope, bend = interpolation_weights(at, 1), interpolation_weights(at, 2)
@@ -168,7 +169,7 @@ def _effect_of_fitting(payoffs: Payoffs, design: Design, tau: np.ndarray) -> np.
 
 
 def _band_curves(payoffs: Payoffs, design: Design, weights: np.ndarray) -> np.ndarray:
-    """Curves with the weights that cells have in Shapley values (which are linear in them), added up by group over images.
+    """Curves with the weights that cells have in Shapley values (linear in them), added up by group over images.
 
     weights of images (R, N) -> (R, M, G, T).
     """

@@ -1,7 +1,8 @@
 """How sure we are. What is random is the images (and, in the permutation design, each image's order of the bands).
 
 Means by Student's t on per-image payoffs; scores, which are not means, by a studentised bootstrap (Efron & Tibshirani
-1993, ch. 12) whose standard errors come from the delta method; simultaneous intervals by max-t (Hothorn et al. 2008).
+1993, ch. 12) whose standard errors come from the delta method, those that fold or jump by percentiles; simultaneous
+intervals by max-t (Hothorn et al. 2008).
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from spectrobe.errors import InputError
 from spectrobe.seeding import numpy_generator
 
 N_REPLICATES = 999
+_FEWEST_REPLICATES = 100
+_NOT_FINITE = "the score is not finite on these images"
+_NO_INTERVAL = "too few resamples of these images have this score to give it an interval"
 
 
 @dataclass(frozen=True)
@@ -117,27 +121,44 @@ def weighted_covariance(rows: np.ndarray, others: np.ndarray, weights: np.ndarra
 def studentised(
     statistic: Callable[[np.ndarray], np.ndarray], replicates: Replicates, confidence: float = 0.95
 ) -> Estimate:
-    """Studentised bootstrap interval of a smooth function of the Shapley values: statistic (..., M) -> (...)."""
-    values = statistic(replicates.phi)
-    gradient = _gradient(statistic, replicates.phi)
-    variance = np.einsum("bi,bij,bj->b", gradient, replicates.covariance, gradient)
-    stderr = np.sqrt(np.maximum(variance, 0.0))
+    """Studentised bootstrap interval of a smooth function of the Shapley values: statistic (..., M) -> (...).
+
+    NaN bounds, with the reason, where fewer than 100 replicates have the statistic.
+    """
+    values, stderr = _with_stderr(statistic, replicates)
     value, error = float(values[0]), float(stderr[0])
     if not np.isfinite(value):
-        return Estimate.undefined("the score is not finite on these images", confidence)
+        return Estimate.undefined(_NOT_FINITE, confidence)
+    if error == 0:
+        return Estimate(value, error, value, value, confidence, "no spread between images")
     usable = np.isfinite(values[1:]) & (stderr[1:] > 1e-12 * max(1.0, abs(value)))
-    if error == 0 or usable.sum() < 100:
-        return Estimate(value, error, value - 0.0, value + 0.0, confidence, "no spread between images")
+    if usable.sum() < _FEWEST_REPLICATES:
+        return Estimate(value, error, np.nan, np.nan, confidence, _NO_INTERVAL)
     t = (values[1:][usable] - value) / stderr[1:][usable]
     low_t, high_t = np.quantile(t, [0.5 - confidence / 2, 0.5 + confidence / 2])
     return Estimate(value, error, value - float(high_t) * error, value - float(low_t) * error, confidence)
 
 
+def percentile(
+    statistic: Callable[[np.ndarray], np.ndarray], replicates: Replicates, confidence: float = 0.95
+) -> Estimate:
+    """Percentile bootstrap interval (Efron & Tibshirani 1993, ch. 13) of a function that folds or jumps.
+
+    There the delta method has no derivative to go by; the standard error is the replicates' standard deviation.
+    """
+    values = statistic(replicates.phi)
+    value, drawn = float(values[0]), values[1:][np.isfinite(values[1:])]
+    if not np.isfinite(value):
+        return Estimate.undefined(_NOT_FINITE, confidence)
+    if len(drawn) < _FEWEST_REPLICATES:
+        return Estimate(value, np.nan, np.nan, np.nan, confidence, _NO_INTERVAL)
+    low, high = np.quantile(drawn, [0.5 - confidence / 2, 0.5 + confidence / 2])
+    return Estimate(value, float(drawn.std(ddof=1)), float(low), float(high), confidence)
+
+
 def one_sided_p(statistic: Callable[[np.ndarray], np.ndarray], replicates: Replicates) -> float:
     """Studentised bootstrap p-value of "the statistic is not below zero" against "it is below zero"."""
-    values = statistic(replicates.phi)
-    gradient = _gradient(statistic, replicates.phi)
-    stderr = np.sqrt(np.maximum(np.einsum("bi,bij,bj->b", gradient, replicates.covariance, gradient), 0.0))
+    values, stderr = _with_stderr(statistic, replicates)
     if not np.isfinite(values[0]) or stderr[0] == 0:
         return 1.0 if not values[0] < 0 else 0.0
     usable = np.isfinite(values[1:]) & (stderr[1:] > 0)
@@ -180,6 +201,15 @@ def _max_t_quantile(rows: np.ndarray, confidence: float, seed: int) -> float:
     normal = draws.standard_normal((20_000, live.shape[1])) @ root.T
     scale = np.sqrt(draws.chisquare(n - 1, size=20_000) / (n - 1))
     return float(np.quantile(np.abs(normal).max(axis=1) / scale, confidence))
+
+
+def _with_stderr(
+    statistic: Callable[[np.ndarray], np.ndarray], replicates: Replicates
+) -> tuple[np.ndarray, np.ndarray]:
+    """The statistic and its standard error by the delta method, for the data and each replicate: (1 + B,) each."""
+    gradient = _gradient(statistic, replicates.phi)
+    variance = np.einsum("bi,bij,bj->b", gradient, replicates.covariance, gradient)
+    return statistic(replicates.phi), np.sqrt(np.maximum(variance, 0.0))
 
 
 def _gradient(statistic: Callable[[np.ndarray], np.ndarray], phi: np.ndarray) -> np.ndarray:

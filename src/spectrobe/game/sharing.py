@@ -1,4 +1,4 @@
-"""What sharing temperatures costs: the permutation design fits one for each group of coalitions, the exact one for each."""
+"""What sharing temperatures costs: the permutation design fits one a group of coalitions, the exact design one each."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from spectrobe.game.values import Value
 def shift_from_shared_temperatures(payoffs: Payoffs, value: Value) -> np.ndarray:
     """How far Shapley values move when coalitions of a group share one temperature: (M,), in the value's unit.
 
-    payoffs: a table of the exact design. The shift is that of the permutation design's expectation on the same images; it
-    does not shrink with their number, so hold it against the standard error. Zero for values that fit no temperature.
+    payoffs: a table of the exact design. The shift is that of the permutation design's expectation on the same images;
+    it does not shrink with their number: hold it against the standard error. Zero for values without temperature.
     """
     exact, shared = ExactDesign(payoffs.n_bands), PermutationDesign(payoffs.n_bands)
     own, curves = fit_temperatures(payoffs, exact, np.ones((1, len(payoffs))))

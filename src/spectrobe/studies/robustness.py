@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any
 
-
 from spectrobe.data.checks import duplicate_warning
 from spectrobe.engine.batching import check_batch_size
 from spectrobe.engine.progress import Progress, Silent
@@ -34,6 +33,8 @@ def robustness(
     device: str = "auto",
     workers: int = 0,
     class_map: str | Mapping[str, int] | None = None,
+    image_column: str | None = None,
+    label_column: str | None = None,
     on_bad_image: str = "error",
     reference: RobustnessResult | str | os.PathLike[str] | None = None,
     out: str | os.PathLike[str] | None = None,
@@ -49,7 +50,7 @@ def robustness(
         already, unlike their clean counterparts, are used as they are; all others are resized and cropped as these.
     reference: a robustness run (or its folder) of another model, which mCE is relative to.
     images, confidence, seed, batch_size, device, workers, class_map, on_bad_image, out, progress: as in `decompose`.
-        Everything is computed in float32.
+        Everything is computed in float32.   image_column, label_column: of data with columns.
 
     Attacks are checked, on up to 50 images and at a cost that the result names; what looks wrong is a warning. A
     perturbation that cannot be measured (an attack on a model without gradients, one that changes the size of an image)
@@ -71,12 +72,13 @@ def robustness(
             seed=seed,
             confidence=confidence,
             execution={"batch_size": batch_size, "device": device},
-            loading={"workers": workers, "class_map": class_map, "on_bad_image": on_bad_image},
+            loading={"workers": workers, "class_map": class_map, "on_bad_image": on_bad_image,
+                     "image_column": image_column, "label_column": label_column},
             reference=compared,
             out=out,
             progress=progress,
             stack=stack,
-        )
+        )  # fmt: skip
         result = run.finished()
         if result is None:
             return run.keep(_relative(_play(run, progress), compared))

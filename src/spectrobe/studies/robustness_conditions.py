@@ -1,4 +1,4 @@
-"""What images are measured under: perturbations from the command line's form, objects or callables, each with its facts."""
+"""What images are measured under: perturbations as text, objects or callables, each with its facts."""
 
 from __future__ import annotations
 
@@ -108,9 +108,11 @@ def describe(perturbation: Perturbation, name: str | None = None) -> Condition:
 
 
 def passes(perturbation: Perturbation) -> int:
-    """Forward passes an image that measuring under a perturbation costs, at most: its own and one to classify."""
+    """Forward passes an image that measuring under a perturbation costs, at most: the attack's, and one to classify."""
     if not isinstance(perturbation, Attack):
         return 1
+    if getattr(perturbation, "eps", None) == 0:
+        return 2
     settings: dict[str, Any] = dict(perturbation.settings)
     rounds = settings.get("queries") or settings.get("steps", 0) + 1
     return 2 + int(rounds * settings.get("restarts", 1) * settings.get("binary_search_steps", 1))

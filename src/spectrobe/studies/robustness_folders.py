@@ -61,7 +61,8 @@ class StoredImages(Perturbation):
                     f"{self.name} has image {image_id} at {tuple(pixels.shape)}, expected {tuple(x.shape[1:])} as the "
                     "clean one (C, H, W)"
                 )
-        return torch.stack([torch.zeros(x.shape[1:]) if isinstance(p, BadImageError) else p for p in found]).to(x.device)
+        blank = torch.zeros(x.shape[1:])
+        return torch.stack([blank if isinstance(p, BadImageError) else p for p in found]).to(x.device)
 
     def _pixels(self, image_id: str) -> Tensor | BadImageError:
         try:
@@ -112,7 +113,9 @@ def pair(clean: ImageData, positions: Sequence[int], other: ImageData, name: str
         own, theirs = clean.labels[list(positions)], other.labels[list(partner.values())]
         if (own != theirs).any():
             first = int(np.argmax(own != theirs))
-            raise InputError(f"{name} has image {wanted[first]!r} with label {theirs[first]}, {clean.name} {own[first]}")
+            raise InputError(
+                f"{name} has image {wanted[first]!r} with label {theirs[first]}, {clean.name} has it with {own[first]}"
+            )
     return partner
 
 
@@ -132,8 +135,8 @@ def fitting_geometry(other: ImageData, number: int, clean_size: tuple[int, ...] 
     if clean_size is None:
         return geometry
     raise InputError(
-        f"{other.name} has image {other.ids[number]} at {stored[1:]} pixels, its clean counterpart is {clean_size[1:]}: "
-        f"expected the same size, or the model's input size {geometry.size}"
+        f"{other.name} has image {other.ids[number]} at {stored[1:]} pixels, its clean counterpart is at "
+        f"{clean_size[1:]}: expected the same size, or the model's input size {geometry.size}"
     )
 
 

@@ -20,7 +20,8 @@ from spectrobe.studies.runs import environment
 KIND = "robustness"
 _ESTIMATES = ("mean_corruption_error", "mce")
 _BY_NAME = (
-    "accuracy", "log_likelihood", "corruption_error", "relative_error", "worst_case", "area", "median_distance",
+    "accuracy", "log_likelihood", "corruption_error", "severity_accuracy", "relative_error", "worst_case", "area",
+    "median_distance",
 )  # fmt: skip
 _PLAIN = ("n_images", "n_classes", "forward_passes", "failed", "reference", "skipped")
 
@@ -48,17 +49,19 @@ def from_dict(content: Mapping[str, Any], folder: RunFolder | None = None) -> Ro
     try:
         clean = content["clean"]
         if clean is not None:
-            clean = CleanAccuracy(**{**_numbers(clean), "log_likelihood": Estimate(**_numbers(clean["log_likelihood"]))})
+            log_likelihood = Estimate(**_numbers(clean["log_likelihood"]))
+            clean = CleanAccuracy(**_numbers(clean), log_likelihood=log_likelihood)
+        found: dict[str, Any] = {name: content[name] for name in _PLAIN}
+        found |= {name: content[name] and Estimate(**_numbers(content[name])) for name in _ESTIMATES}
+        found |= {name: {k: Estimate(**_numbers(v)) for k, v in content[name].items()} for name in _BY_NAME}
         return RobustnessResult(
             settings=RobustnessSettings.from_dict(content["settings"]),
             conditions=tuple(Condition(**condition) for condition in content["conditions"]),
             clean=clean,
-            **{name: content[name] and Estimate(**_numbers(content[name])) for name in _ESTIMATES},
-            **{name: {k: Estimate(**_numbers(v)) for k, v in content[name].items()} for name in _BY_NAME},
-            **{name: content[name] for name in _PLAIN},
             sanity=Sanity(**{**content["sanity"], "checks": tuple(content["sanity"]["checks"])}),
             warnings=tuple(content["warnings"]),
             _folder=own,
+            **found,
         )
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         where = folder.path if folder else "result.json"
@@ -97,7 +100,5 @@ def _plain(value: Any) -> Any:
 
 def _numbers(content: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of an Estimate; null is NaN."""
-    return {
-        f.name: content[f.name] if f.name == "reason" else math.nan if content[f.name] is None else float(content[f.name])
-        for f in fields(Estimate)
-    }
+    numbers = {f.name: math.nan if content[f.name] is None else content[f.name] for f in fields(Estimate)}
+    return {name: value if name == "reason" else float(value) for name, value in numbers.items()}

@@ -1,7 +1,7 @@
-"""What robustness is summed up in, from who was right: proportions, corruption errors, areas under curves, distances.
+"""What robustness is summed up in, from who was right: proportions, corruption errors, areas, distances.
 
-All take per-image numbers and give Estimates over images. A share of images has a Wilson score interval, since Student's
-t has no width where all images are right or all are wrong.
+All take per-image numbers and give Estimates over images. A share of images has a Wilson score interval: Student's t
+has no width where all images are right or all are wrong.
 """
 
 from __future__ import annotations

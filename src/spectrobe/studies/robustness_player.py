@@ -27,10 +27,16 @@ from spectrobe.studies.robustness_rows import Predictions, concatenated
 
 Forward = Callable[[Tensor], Tensor]
 
+_BLANK: dict[str, tuple[float, type]] = {
+    "predicted": (-1, np.int32), "right": (0, np.int8), "log_q": (np.nan, np.float64), "l2": (np.nan, np.float32),
+    "linf": (np.nan, np.float32), "in_range": (1, np.int8),
+}  # fmt: skip
+"""What a row holds of a perturbation that failed, and of what is not measured."""
+
 
 @dataclass(frozen=True)
 class RobustnessPlayer:
-    """All that turns a shard of images into rows. clean: the shard's own images are clean ones, to be classified too."""
+    """All that turns a shard of images into rows. clean: its own images are clean ones, to be classified too."""
 
     forward: Forward
     n_classes: int
@@ -63,15 +69,11 @@ class RobustnessPlayer:
         label = np.asarray(batch.label, dtype=np.int64)
         x = batch.pixels.to(self.device)
         labels = torch.from_numpy(label).to(self.device)
-        clean = {"predicted": np.full(n, -1, np.int32), "right": np.zeros(n, np.int8), "log_q": np.full(n, np.nan)}
+        clean = _blank((n,), "predicted", "right", "log_q")
         if self.clean:
             clean = self.classified(x, labels, batch.ids)
             progress.advance(n)
-        columns: dict[str, np.ndarray] = {
-            "predicted": np.full(shape, -1, np.int32), "right": np.zeros(shape, np.int8), "log_q": np.full(shape, np.nan),
-            "l2": np.full(shape, np.nan, np.float32), "linf": np.full(shape, np.nan, np.float32),
-            "in_range": np.ones(shape, np.int8),
-        }  # fmt: skip
+        columns = _blank(shape, *_BLANK)
         failed: dict[str, str] = {}
         unreadable: dict[str, str] = {}
         for j, item in enumerate(self.items):
@@ -151,6 +153,10 @@ def reason(error: Exception) -> str:
     """What went wrong, in one line."""
     text = " ".join(str(error).split())
     return text if isinstance(error, SpectrobeError) and text else f"{type(error).__name__}: {text}".rstrip(": ")
+
+
+def _blank(shape: tuple[int, ...], *names: str) -> dict[str, Any]:
+    return {name: np.full(shape, *_BLANK[name]) for name in names}
 
 
 def _part(shard: Shard, rows: slice) -> Shard:

@@ -1,4 +1,4 @@
-"""All that happens before a robustness run: open, check, pair stored images, settle, and find out whether it has begun."""
+"""All that happens before a robustness run: open, check, pair stored images, settle, see whether it has begun."""
 
 from __future__ import annotations
 
@@ -124,8 +124,9 @@ def prepare(
     given_by_name = isinstance(model, str)
     opened = open_model(model)
     known = {"n_classes": opened.n_classes, "class_names": opened.class_names, "class_map": loading["class_map"]}
-    stored = open_stored(tree, against, known)
-    clean = None if data is None else open_data(data, **known)
+    columns = {"image_column": loading["image_column"], "label_column": loading["label_column"]}
+    clean = None if data is None else open_data(data, **known, **columns)
+    stored = open_stored(tree, against, known, columns)
     base, geometry = (clean, opened.geometry) if clean is not None else stored.base(opened.geometry)
     warnings = _checked(base, opened.n_classes)
     order = _chosen(base, images, seed)
@@ -270,4 +271,4 @@ def _check_items(items: Sequence[Item], refused: Mapping[str, str]) -> None:
     names = [item.condition.name for item in items]
     twice = [name for name in names if names.count(name) > 1]
     if twice:
-        raise InputError(f"{twice[0]} comes both from stored images and from the perturbations: measure them in two runs")
+        raise InputError(f"{twice[0]} comes twice, stored and as a perturbation: measure them in two runs")

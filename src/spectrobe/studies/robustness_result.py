@@ -1,4 +1,4 @@
-"""The frozen result of robustness: accuracy and log-likelihood under every perturbation, and what they are summed up in."""
+"""The frozen result of robustness: accuracy and log-likelihood under every perturbation, and their sums."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from spectrobe.errors import InputError, SpectrobeError
 from spectrobe.game.intervals import Estimate, mean_estimate
@@ -41,7 +39,7 @@ class CleanAccuracy(Estimate):
 class RobustnessSettings:
     """What was measured.
 
-    data_digest: of ids, labels and sizes (or pixels).   clean: there are clean images, which a tree alone does not hold.
+    data_digest: of ids, labels and sizes (or pixels).   clean: there are clean images, which a tree alone has not.
     """
 
     model_name: str
@@ -68,10 +66,11 @@ class RobustnessResult:
 
     conditions: what was measured, in order; its names are the keys below.
     clean: accuracy on the clean images (with .log_likelihood); None in a run on a tree alone.
-    accuracy: share of images classified as labelled, Wilson score intervals.   log_likelihood: mean log q of the label in
-    nats, Student t.   Undefined, with the reason, where a perturbation failed.
+    accuracy: share of images classified as labelled, Wilson score intervals.   log_likelihood: mean log q of the label
+    in nats, Student t.   Undefined, with the reason, where a perturbation failed.
     mean_corruption_error: mean error over corruptions and severities, *not* normalised; None without corruptions.
-    corruption_error: the same of each corruption, over its severities.
+    corruption_error: the same of each corruption, over its severities.   severity_accuracy: severity ("1") -> mean
+    accuracy over corruptions.
     mce: relative to a reference model's run (Hendrycks & Dietterich), 1 = as wrong as the reference; None without one.
     relative_error: the ratio of each corruption.   reference: the reference's model and data.
     worst_case: "linf:eps=4/255" -> accuracy where every attack of that norm and eps fails, image by image.
@@ -88,6 +87,7 @@ class RobustnessResult:
     log_likelihood: Mapping[str, Estimate]
     mean_corruption_error: Estimate | None
     corruption_error: Mapping[str, Estimate]
+    severity_accuracy: Mapping[str, Estimate]
     worst_case: Mapping[str, Estimate]
     area: Mapping[str, Estimate]
     median_distance: Mapping[str, Estimate]
@@ -135,8 +135,9 @@ class RobustnessResult:
         return stored_predictions(self._folder, self._folder.shards(), self._folder.path)[0]
 
     def relative_to(self, reference: RobustnessResult) -> RobustnessResult:
-        """The same result with mCE relative to another model's run, on the same images and corruptions, else InputError.
+        """The same result with mCE relative to another model's run.
 
+        Raises InputError unless images, corruptions and severities are the same.
         mCE = mean over corruptions of (sum of errors over severities / the reference's sum), as a ratio.
         """
         check_reference(reference, self.conditions, self.settings.data_digest, ids_of(self.predictions))
@@ -216,6 +217,7 @@ def summarise(
         log_likelihood=log_likelihood | undefined,
         mean_corruption_error=mean_error,
         corruption_error=errors,
+        severity_accuracy=summary_of.severity_accuracy(rows, conditions, failed, confidence),
         worst_case=worst,
         area=area,
         median_distance=distance,

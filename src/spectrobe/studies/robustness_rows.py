@@ -21,7 +21,8 @@ class Predictions:
     """N rows, an image each; P conditions, in the order of the run.
 
     position: int64 (N,), the image's place in the data set.   ids, digest (of the clean pixels): N strings.
-    label: int64 (N,).   clean_predicted: int32 (N,), top class, -1 in a run without clean images.   clean_right: int8 (N,).
+    label: int64 (N,).   clean_predicted: int32 (N,), top class, -1 in a run without clean images.
+    clean_right: int8 (N,), whether it is the label.
     clean_log_q: float64 (N,), log softmax(z)_label in nats, NaN without clean images.
     predicted, right, log_q: (N, P), the same of the perturbed image; -1, 0 and NaN where the perturbation failed.
     l2, linf: float32 (N, P), norm of the perturbation, perturbed minus clean; NaN without clean images.

@@ -27,7 +27,6 @@ from spectrobe.perturbations.attacks.checks import (
     check_zero_eps,
     zero_gradients,
 )
-from spectrobe.perturbations.attacks.norms import written_eps
 from spectrobe.studies.robustness_conditions import Item, passes
 from spectrobe.studies.robustness_player import RobustnessPlayer, perturbed, reason
 from spectrobe.studies.robustness_rows import Predictions
@@ -82,9 +81,13 @@ class _Trial:
 
 
 def expected_passes(items: Sequence[Item], n_images: int) -> int:
-    """Forward passes that `check_attacks` takes, roughly: each family again at twice the steps, and a little more."""
-    families = {item.condition.family: item.passes for item in items if isinstance(item.perturbation, BoundedAttack)}
-    return min(n_images, N_SANITY) * sum(2 * cost + 3 for cost in families.values())
+    """Forward passes that `check_attacks` takes, or nearly: which eps of a family it takes is known only afterwards."""
+    cost = {item.condition.family: 1 for item in items if isinstance(item.perturbation, Attack)}
+    for j, item in enumerate(items):
+        if isinstance(item.perturbation, BoundedAttack):
+            again = 0 if "steps" not in (known := item.perturbation.settings) and "queries" not in known else 2
+            cost[item.condition.family] = 3 + item.passes * (again + (not _has_ladder(items, j)))
+    return min(n_images, N_SANITY) * (sum(cost.values()) + 2 * bool(cost))
 
 
 def check_attacks(
@@ -92,9 +95,9 @@ def check_attacks(
 ) -> tuple[list[str], Sanity]:
     """Try every attack on the model of the run on its first images, up to 50; rows: of the whole run.
 
-    eps = 0 equals clean; accuracy falls with eps; twice the steps do not help much; noise of the same norm does less; the
-    gradient is not zero. Each family of attacks is tried at the eps where its accuracy is nearest to half the clean one,
-    where most can be seen.
+    eps = 0 equals clean; accuracy falls with eps; twice the steps do not help much; noise of the same norm does less;
+    the gradient is not zero. Each family of attacks is tried at the eps where its accuracy is nearest to half the clean
+    one, where most can be seen.
     """
     columns = [j for j, item in enumerate(player.items) if _is_ours(item, model)]
     if not columns:
@@ -138,7 +141,9 @@ def _representatives(items: Sequence[Item], columns: Sequence[int], rows: Predic
 
 def _try(trial: _Trial, attack: Any, column: int, rows: Predictions) -> str:
     """Try one attack; says what was tried."""
-    return _try_bounded(trial, attack, column) if isinstance(attack, BoundedAttack) else _try_minimum(trial, column, rows)
+    if isinstance(attack, BoundedAttack):
+        return _try_bounded(trial, attack, column)
+    return _try_minimum(trial, column, rows)
 
 
 def _try_bounded(trial: _Trial, attack: BoundedAttack, column: int) -> str:
@@ -177,4 +182,4 @@ def _try_minimum(trial: _Trial, column: int, rows: Predictions) -> str:
     held = minimum_distances(trial.rows, condition, column) > median
     noise = trial.right(NormNoise(condition.norm, eps=median))  # type: ignore[arg-type]
     trial.warnings += check_control(held, noise, condition.name)
-    return f"noise of the median norm, {written_eps(median)}"
+    return f"noise of the median norm, {median:.4g}"

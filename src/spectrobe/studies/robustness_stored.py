@@ -1,4 +1,4 @@
-"""The stored images of a run: the leaves of a tree and a folder of the same images, opened and paired with the clean ones."""
+"""The stored images of a run: leaves of a tree, a second folder; opened, and paired with the clean images."""
 
 from __future__ import annotations
 
@@ -65,8 +65,10 @@ class StoredSets:
         return items, failed
 
 
-def open_stored(tree: str | os.PathLike[str] | None, against: Any, known: Mapping[str, Any]) -> StoredSets:
-    """Open the leaves of a tree, and a second data set; known: what `open_data` is told of the model's classes."""
+def open_stored(
+    tree: str | os.PathLike[str] | None, against: Any, known: Mapping[str, Any], columns: Mapping[str, Any]
+) -> StoredSets:
+    """Open the leaves of a tree, and a second data set, with what `open_data` is told of classes and columns."""
     leaves: list[_Leaf] = []
     failed: dict[str, str] = {}
     if tree is not None:
@@ -77,6 +79,6 @@ def open_stored(tree: str | os.PathLike[str] | None, against: Any, known: Mappin
             except InputError as error:
                 failed[name] = str(error)
     if against is not None:
-        data = open_data(against, **known)
+        data = open_data(against, **known, **columns)
         leaves.append(_Leaf(data.name, data.name, None, data))
     return StoredSets(tuple(leaves), failed)

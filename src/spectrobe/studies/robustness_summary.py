@@ -64,7 +64,7 @@ def corruption_errors(rows: Predictions, families: Mapping[str, list[int]]) -> n
 def mean_corruption_error(
     rows: Predictions, conditions: Sequence[Condition], failed: Mapping[str, str], confidence: float
 ) -> tuple[Estimate | None, dict[str, Estimate]]:
-    """Mean error over corruptions and severities, not normalised, and the error of each corruption over its severities."""
+    """Mean error over corruptions and severities, not normalised, and each corruption's over its severities."""
     families = corruption_families(conditions)
     each = {}
     for name, columns in families.items():
@@ -77,6 +77,20 @@ def mean_corruption_error(
     if undefined:
         return Estimate.undefined("; ".join(undefined), confidence), each
     return share_estimate(corruption_errors(rows, families).mean(axis=1), confidence), each
+
+
+def severity_accuracy(
+    rows: Predictions, conditions: Sequence[Condition], failed: Mapping[str, str], confidence: float
+) -> dict[str, Estimate]:
+    """Severity -> mean accuracy over the corruptions that were measured at it."""
+    levels: dict[int, list[int]] = {}
+    for columns in corruption_families(conditions).values():
+        for j in columns:
+            if conditions[j].name not in failed:
+                levels.setdefault(conditions[j].severity or 0, []).append(j)
+    return {
+        str(level): share_estimate(rows.right[:, levels[level]].mean(axis=1), confidence) for level in sorted(levels)
+    }
 
 
 def mce_against(
@@ -98,7 +112,10 @@ def mce_against(
 def check_same_corruptions(own: Sequence[Condition], theirs: Sequence[Condition]) -> None:
     """Raise InputError naming the difference unless both runs have the same corruptions and severities."""
     levels = [
-        {name: sorted((c[j].name, str(c[j].severity)) for j in columns) for name, columns in corruption_families(c).items()}
+        {
+            name: sorted((c[j].name, str(c[j].severity)) for j in columns)
+            for name, columns in corruption_families(c).items()
+        }
         for c in (own, theirs)
     ]
     if not levels[0]:
@@ -134,7 +151,7 @@ def worst_cases(
         if condition.kind == "attack" and condition.name not in failed and condition.eps is not None:
             groups.setdefault(f"{condition.norm}:eps={written_eps(condition.eps)}", []).append(j)
     return {
-        name: share_estimate(rows.right[:, columns].all(axis=1), confidence)
+        name: share_estimate(np.asarray(rows.right[:, columns].all(axis=1)), confidence)
         for name, columns in groups.items()
         if len(columns) > 1
     }

@@ -81,7 +81,11 @@ def remarks(result: RobustnessResult) -> list[str]:
 
 def sentence(result: RobustnessResult) -> str:
     """One sentence: the clean accuracy, and the perturbation that costs most of it."""
-    known = {name: e for name, e in result.accuracy.items() if not np.isnan(e.value)}
+    with_norm = {condition.name for condition in result.conditions if condition.kind != "minimum-norm"}
+    known = {name: e for name, e in result.accuracy.items() if name in with_norm and not np.isnan(e.value)}
+    if not known and result.median_distance:
+        name, median = next(iter(result.median_distance.items()))
+        return f"Half of the images fool {result.model_name} at a distance of {distance(median)} or less ({name})."
     if not known:
         return f"No perturbation could be measured on {result.model_name}."
     worst = min(known, key=lambda name: known[name].value)
@@ -95,7 +99,8 @@ def frame_rows(result: RobustnessResult) -> list[dict[str, Any]]:
     """A dict a condition, clean first, for a table."""
     rows = []
     if result.clean is not None:
-        rows.append(_row(CLEAN, None, result.clean, result.clean.log_likelihood) | {"l2_median": 0.0, "linf_median": 0.0})
+        clean = _row(CLEAN, None, result.clean, result.clean.log_likelihood)
+        rows.append(clean | {"l2_median": 0.0, "linf_median": 0.0})
     columns = {condition.name: j for j, condition in enumerate(result.conditions)}
     table = result.predictions
     for name, accuracy in result.accuracy.items():

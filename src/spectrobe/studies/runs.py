@@ -18,6 +18,7 @@ def load(folder: str | os.PathLike[str]) -> Any:
     """
     from spectrobe.engine.store import RunFolder
     from spectrobe.studies.decomposition import DecomposeResult
+    from spectrobe.studies.robustness_result import RobustnessResult
 
     run = RunFolder(folder)
     if not run.exists("run.json"):
@@ -29,7 +30,7 @@ def load(folder: str | os.PathLike[str]) -> Any:
         from spectrobe.studies.snr_json import load_snr
 
         return load_snr(content, RunFolder(folder, rows="snr"))
-    kinds = {"decompose": DecomposeResult}
+    kinds: dict[str, Any] = {"decompose": DecomposeResult, "robustness": RobustnessResult}
     if content.get("kind") not in kinds:
         raise RunFolderError(f"{run.path}: expected a result of kind {', '.join((*kinds, 'snr'))}, got {content.get('kind')!r}")
     return kinds[content["kind"]].from_dict(content, run)

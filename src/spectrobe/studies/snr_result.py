@@ -127,12 +127,13 @@ class SnrResult:
 
     @property
     def pattern(self) -> str:
-        """Which bands are robust: "low only", "all", "none", "not the lowest", or "undecided"; undecided bands aside."""
+        """Which bands are robust: "low only", "all", "none", "not the lowest", or "undecided"."""
+        kinds = set(self.category)
         if not self.prefix:
             return "not the lowest"
-        if ROBUST in self.category:
-            return "low only" if NON_ROBUST in self.category else "all"
-        return "none" if NON_ROBUST in self.category else "undecided"
+        if kinds >= {ROBUST, NON_ROBUST}:
+            return "low only"
+        return {ROBUST: "all", NON_ROBUST: "none"}[kinds.pop()] if kinds in ({ROBUST}, {NON_ROBUST}) else "undecided"
 
     @property
     def results(self) -> Mapping[str, SnrResult]:

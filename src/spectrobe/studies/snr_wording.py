@@ -85,11 +85,13 @@ def sentence(result: SnrResult) -> str:
     if not robust and not lost:
         return f"These {result.n_images} images cannot tell which frequencies survive {name}."
     unclear = _unclear(category)
-    if not lost:
-        which = "All frequencies survive" if not unclear else f"No frequency is lost under {name}: bands {_bands(robust)} survive"
-        return f"{which}{'' if unclear else f' {name}'}{unclear}: it favours neither low nor high ones."
-    if not robust:
-        return f"No frequency is known to survive {name}: bands {_bands(lost)} are lost{unclear}."
+    if result.pattern == "all":
+        return f"All frequencies survive {name}, low and high ones alike."
+    if result.pattern == "none":
+        return f"No frequency survives {name}, neither low nor high ones."
+    if not lost or not robust:
+        known = f"bands {_bands(robust)} survive" if robust else f"bands {_bands(lost)} are lost"
+        return f"These {result.n_images} images cannot tell whether {name} spares low frequencies: {known}{unclear}."
     if result.prefix:
         edges = result.bands.cycles_per_pixel()
         return (

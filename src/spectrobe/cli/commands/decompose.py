@@ -79,7 +79,7 @@ def command(
             else:
                 agreement = decompose_with_all_absences(opened, photographs, **settings)
         if not every_absence:
-            parts = [*show.decomposition([result], terminal.ascii_only), sentence(result)]
+            parts = [*show.decomposition([result], terminal.out), sentence(result)]
             return finish(terminal, folder, "profile", lambda: figures.profile(result), parts)
         results = list(agreement.results.values())
         content = {name: result.to_dict() for name, result in agreement.results.items()}

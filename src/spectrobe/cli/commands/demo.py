@@ -44,7 +44,7 @@ def command(
                 model, data, place = open_both(MODEL, DATA, device, {}, {})
                 result = decompose(model, data, bands=8, **settings, device=place, out=folder, progress=progress)
         both = [result, result.with_value("log-likelihood")]
-        parts = [*show.decomposition(both, terminal.ascii_only), sentence(result), "", NEXT]
+        parts = [*show.decomposition(both, terminal.out), sentence(result), "", NEXT]
         return finish(terminal, folder, "overview", lambda: _figure(both), parts)
 
 

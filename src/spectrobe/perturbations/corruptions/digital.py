@@ -47,7 +47,7 @@ def pixelate(x: Tensor, generator: np.random.Generator, factor: float) -> Tensor
     sums = np.add.reduceat(x.cpu().numpy(), np.searchsorted(columns, range(columns[-1] + 1)), axis=2)
     sums = np.add.reduceat(sums, np.searchsorted(rows, range(rows[-1] + 1)), axis=1)
     means = sums / np.outer(np.bincount(rows), np.bincount(columns)).astype(np.float32)
-    return torch.from_numpy(means[:, rows][..., columns]).to(x.device)
+    return torch.from_numpy(means.take(columns, 2).take(rows, 1)).to(x.device)
 
 
 def _cells(size: int, factor: float) -> np.ndarray:
@@ -63,11 +63,11 @@ def jpeg_compression(x: Tensor, generator: np.random.Generator, quality: int) ->
         from PIL import Image
     except ImportError as error:
         raise SpectrobeError("jpeg_compression needs Pillow, which is not installed: pip install pillow") from error
-    pixels = torch.round(x * 255).to(torch.uint8).permute(1, 2, 0).cpu().numpy()
+    pixels = torch.round(x * 255).to(torch.uint8).permute(1, 2, 0).contiguous().cpu().numpy()
     file = BytesIO()
     Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(file, "JPEG", quality=quality)
-    read = np.array(Image.open(file), dtype=np.float32).reshape(pixels.shape) / 255
-    return torch.from_numpy(read).permute(2, 0, 1).to(x.device)
+    read = torch.from_numpy(np.array(Image.open(file)).reshape(pixels.shape))
+    return read.permute(2, 0, 1).contiguous().to(x) / 255
 
 
 @corruption

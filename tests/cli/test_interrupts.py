@@ -1,0 +1,118 @@
+"""Ctrl-C, once and twice: exit code 130, one line that says how to go on, and a run that goes on to the same answer."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cli.calls import Cli
+
+SLOW = '''
+import os, time
+import torch
+
+passes = 0
+
+
+def colour(x):
+    """Interrupts itself after so many batches, as Ctrl-C does; 0: never."""
+    global passes
+    passes += 1
+    after = int(os.environ.get("STOP_AFTER", "0"))
+    if after and passes == after:
+        os.kill(os.getpid(), 2)
+    return 4 * x.mean((2, 3))
+
+
+def stuck(x):
+    """Takes for ever after 12 batches, and does not let go at the first Ctrl-C."""
+    global passes
+    passes += 1
+    if passes > 12:
+        print("stuck", flush=True)
+        try:
+            time.sleep(60)
+        except KeyboardInterrupt:
+            print("first", flush=True)
+            time.sleep(60)
+    return 4 * x.mean((2, 3))
+'''
+CALL = ("--num-classes", 3, "--bands", 9, "--batch-size", 512, "--precision", "float32", "--absence", "zero")
+
+
+@pytest.fixture
+def slow(tmp_path: Path) -> Path:
+    (tmp_path / "slow.py").write_text(SLOW)
+    return tmp_path
+
+
+@pytest.mark.parametrize("asked_for", [True, False])
+def test_an_interrupted_run_goes_on_to_the_same_answer(
+    asked_for: bool, cli: Cli, world: Path, slow: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = ("decompose", "python:slow.py:colour", world / "images", *CALL)  # a file is imported anew by each call
+    whole = cli(*call, "--json", "--out", "whole")
+    assert whole.code == 0, whole.err
+    monkeypatch.setenv("STOP_AFTER", "12")
+    before = signal.getsignal(signal.SIGINT)
+    stopped = cli(*call, "--out", "run") if asked_for else cli(*call)
+    assert signal.getsignal(signal.SIGINT) is before
+    monkeypatch.delenv("STOP_AFTER")
+    folder = "run" if asked_for else "runs/decompose-python-slow.py-colour-1"
+    how = "the same call" if asked_for else f"the same call with --out {folder}"
+    assert stopped.code == 130 and stopped.out == ""
+    assert stopped.err.splitlines()[-1] == (
+        f"spectrobe: interrupted; what was done is kept in {folder}: {how} goes on from there"
+    )
+    assert len(list(Path(folder).glob("payoffs/*.parquet"))) == 1
+    assert not Path(folder, "result.json").exists()
+    assert cli(*call, "--json", "--out", folder).out == whole.out
+
+
+def test_an_interrupt_before_anything_was_measured(
+    cli: Cli, world: Path, slow: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STOP_AFTER", "1")
+    outcome = cli("decompose", "python:slow.py:colour", world / "images", *CALL)
+    assert outcome.code == 130
+    assert outcome.err.splitlines()[-1] == "spectrobe: interrupted before anything was measured"
+    assert not list(Path("runs").iterdir())
+
+
+def test_a_second_interrupt_leaves_at_once_and_calmly(world: Path, slow: Path) -> None:
+    call = [
+        sys.executable,
+        "-m",
+        "spectrobe",
+        "decompose",
+        "python:slow.py:stuck",
+        world / "images",
+        *CALL,
+        "--out",
+        "run",
+    ]
+    with subprocess.Popen(
+        [str(word) for word in call],
+        cwd=slow, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
+    ) as process:  # fmt: skip
+        assert process.stdout is not None and process.stderr is not None
+        assert process.stdout.readline() == "stuck\n", process.stderr.read()
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.readline() == "first\n"
+        start = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        error = process.stderr.read()
+        assert process.wait(timeout=30) == 130
+        assert time.monotonic() - start < 30
+    assert "Traceback" not in error
+    assert error.splitlines()[-1] == (
+        "spectrobe: interrupted; what was done is kept in run: the same call goes on from there"
+    )
+    assert (slow / "run" / "run.json").exists()
