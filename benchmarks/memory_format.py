@@ -24,7 +24,7 @@ arguments = parser.parse_args()
 model = sb.open_model("demo:efficientnet-lite0")
 batch = photographs(32)
 net = model.module.eval()  # type: ignore[attr-defined]
-passes = 6
+passes = 2
 
 
 @torch.inference_mode()

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from spectrobe.bands import BandPartition
-from spectrobe.game.coalitions import ExactDesign, make_design
-from spectrobe.game.fit import Payoffs, fit, replicate
+from spectrobe.game.coalitions import ExactDesign, PermutationDesign, make_design
+from spectrobe.game.fit import Payoffs, fit, fit_temperatures, replicate
 from spectrobe.game.intervals import bootstrap_weights, mean_intervals
 from spectrobe.game.scores import score_estimate, score_functions
+from spectrobe.game.sharing import shift_from_shared_temperatures
 from spectrobe.game.values import make_value
 from spectrobe.seeding import numpy_generator
 from tests.real_table import draw, real_table
@@ -62,3 +63,38 @@ def coverage(value: str, design: str, n_images: int, repeats: int, n_replicates:
         {name: float(np.mean(found)) for name, found in half.items()},
         repeats,
     )
+
+
+@dataclass(frozen=True)
+class SamplerRuns:
+    """Runs of the permutation design beside the exact design at the same temperatures on the same images; no model.
+
+    estimate, stderr, same: (runs, M) a run's Shapley values, the standard errors it reports, and what the exact design
+    gives on its images at its temperatures.   truth: (M,) the exact design on the whole table.
+    shift: (M,) what sharing temperatures moves on the whole table.
+    """
+
+    estimate: np.ndarray
+    stderr: np.ndarray
+    same: np.ndarray
+    truth: np.ndarray
+    shift: np.ndarray
+
+
+def sampler_runs(value: str, n_images: int, runs: int, seed: int = 0) -> SamplerRuns:
+    """Runs of the permutation design, each on images of its own (drawn with replacement) and with orders of its own."""
+    table, game_value = real_table(), make_value(value)
+    exact, whole = ExactDesign(table.n_bands), Payoffs.of(table)
+    found: dict[str, list[np.ndarray]] = {"estimate": [], "stderr": [], "same": []}
+    for run in range(runs):
+        rows = numpy_generator(seed, "sampler", n_images, run).integers(len(table), size=n_images)
+        design = PermutationDesign(table.n_bands, seed=run)
+        means = mean_intervals(fit(payoffs := draw(table, rows, design), design, game_value).rows)
+        tau = fit_temperatures(payoffs, design, np.ones((1, n_images)))[0][0]
+        tau = np.nan_to_num(tau)[design.groups(np.arange(exact.n_groups))]
+        found["estimate"].append(means.mean)
+        found["stderr"].append(means.stderr)
+        found["same"].append(fit(draw(table, rows, exact), exact, game_value, tau).rows.mean(axis=0))
+    truth = fit(whole, exact, game_value).rows.mean(axis=0)
+    shift = shift_from_shared_temperatures(whole, game_value)
+    return SamplerRuns(*(np.stack(found[name]) for name in ("estimate", "stderr", "same")), truth, shift)

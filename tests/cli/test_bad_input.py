@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from spectrobe.cli.app import as_options
 from spectrobe.engine.store import RunFolder
 from tests.cli.calls import Cli
 
@@ -26,23 +27,23 @@ CASES = [
     ("no such bands", f"{GOOD} --bands wavelet:8", ["expected bands such as 8", "'wavelet:8'"]),
     ("edges out of order", f"{GOOD} --bands edges:0,.5,.3,1", ["rise from 0 to 1", "0.5, 0.3"]),
     ("one band", f"{GOOD} --bands 1", ["at least 2 bands"]),
-    ("13 exact bands", f"{GOOD} --bands 13", ["13 bands", "8,192 forward passes an image", "--force", "permutation"]),
+    ("13 exact bands", f"{GOOD} --bands 13", ["8,192 forward passes an image", "--force", "--design 'permutation'"]),
     ("17 exact bands, forced", f"{GOOD} --bands 17 --force", ["at most 16", "131,072 forward passes", "permutation"]),
     ("more bands than pixels", f"{GOOD} --bands 10", ["16 x 16", "largest number of square bands that works is 9"]),
     ("unknown value", f"{GOOD} --value usable-informtion", ["'usable-informtion'", "did you mean usable-information"]),
     ("unknown absence", f"{GOOD} --absence men", ["expected an absence out of zero, mean", "did you mean mean"]),
-    ("unknown design", f"{GOOD} --design sampled", ["'exact' or 'permutation'", "'sampled'"]),
+    ("unknown design", f"{GOOD} --design sampled", ["expected design 'exact' or 'permutation'", "'sampled'"]),
     ("no tolerance at all", f"{GOOD} --tolerance 0", ["a tolerance above 0", "0.0"]),
     ("tolerance is no number", f"{GOOD} --tolerance nan", ["a tolerance above 0", "nan"]),
     ("confidence in percent", f"{GOOD} --confidence 95", ["confidence between 0.5 and 1, such as 0.95", "95.0"]),
     ("negative images", f"{GOOD} --images -3", ["at least 2 images", "-3"]),
     ("more images than there are", f"{GOOD} --images 99", ["at most 12 images", "99"]),
     ("unknown precision", f"{GOOD} --precision half", ["'float32' or 'bfloat16'", "'half'"]),
-    ("batches of nothing", f"{GOOD} --batch-size 0", ["batch_size 'auto' or a whole number", "0"]),
-    ("batches of words", f"{GOOD} --batch-size large", ["batch_size 'auto' or a whole number", "'large'"]),
+    ("batches of nothing", f"{GOOD} --batch-size 0", ["--batch-size 'auto' or a whole number", "0"]),
+    ("batches of words", f"{GOOD} --batch-size large", ["--batch-size 'auto' or a whole number", "'large'"]),
     ("negative workers", f"{GOOD} --workers -1", ["workers", "0 or more", "-1"]),
     ("unknown device", f"{GOOD} --device gpu", ["expected device auto, cpu, cuda", "'gpu'"]),
-    ("unknown way with bad images", f"{GOOD} --on-bad-image ignore", ["'error' or 'skip'", "'ignore'"]),
+    ("unknown way with bad images", f"{GOOD} --on-bad-image ignore", ["--on-bad-image 'error' or 'skip'", "'ignore'"]),
     # models
     ("no scheme", "decompose resnet50 {world}/images", ["expected a model such as timm:resnet50", "'resnet50'"]),
     ("unknown scheme", "decompose tim:resnet50 {world}/images", ["unknown model scheme tim:", "nearest", "timm"]),
@@ -59,8 +60,8 @@ CASES = [
     ("no such size", f"{GOOD} --size huge", ["size", "'huge'"]),
     ("crop in percent", f"{GOOD} --crop 87.5", ["crop in (0, 1]", "87.5"]),
     ("unknown interpolation", f"{GOOD} --interpolation cubic", ["interpolation", "bicubic", "'cubic'"]),
-    ("one class", GOOD.replace("classes 3", "classes 1"), ["at least 2 classes", "num_classes=1"]),
-    ("one logit", f"{MAPPED} python:toys:one_logit {{world}}/images", ["at least 2 logits", "got 1", "num_classes=2"]),
+    ("one class", GOOD.replace("classes 3", "classes 1"), ["at least 2 classes", "--num-classes 1"]),
+    ("one logit", f"{MAPPED} python:toys:one_logit {{world}}/images", ["2 logits", "got 1", "--num-classes 2"]),
     ("boxes", GOOD.replace("colour", "boxes"), ["python:toys:boxes", "boxes", "no classifier"]),
     ("another class count", f"{MAPPED} python:toys:colour {{world}}/images --num-classes 4", ["4 classes", "of 3"]),
     ("fewer folders than classes", GOOD.replace("classes 3", "classes 4"), ["4 classes", "--class-map"]),
@@ -81,8 +82,8 @@ CASES = [
     ("class map too short", f"{GOOD} --class-map {{world}}/map_short.csv", ["map_short.csv", "c"]),
     ("class map no JSON", f"{GOOD} --class-map {{world}}/map_torn.json", ["map_torn.json", "not JSON"]),
     ("no such class map", f"{GOOD} --class-map nowhere.json", ["'nowhere.json' does not exist"]),
-    ("class map for plain images", f"{MAPPED} python:toys:colour {{world}}/unlabelled", ["class_map"]),
-    ("column of a folder", f"{GOOD} --image-column pixels", ["image_column='pixels'", "an image folder"]),
+    ("class map for plain images", f"{MAPPED} python:toys:colour {{world}}/unlabelled", ["--class-map", "leave it"]),
+    ("column of a folder", f"{GOOD} --image-column pixels", ["--image-column 'pixels'", "an image folder"]),
     # comparing
     ("too few runs", "compare a", ["missing argument 'RUN_B'"]),
     ("a gate without its option", "compare a b --metric score", ["--metric together with --fail-if-worse"]),
@@ -103,6 +104,16 @@ def test_bad_input_is_one_line_that_says_what_to_do(
     assert not missing, f"{missing} not in {last}"
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
     assert not list(tmp_path.glob("runs/*"))
+
+
+@pytest.mark.parametrize("message, said", [
+    ("expected batch_size 'auto', got images=3", "expected --batch-size 'auto', got --images 3"),
+    ("give size=224x224 (size=...), or workers=2", "give --size 224x224 (--size ...), or --workers 2"),
+    ("timm:a?num_classes=10&size=3 in image_size=3", "timm:a?num_classes=10&size=3 in image_size=3"),
+    ("--class-map, the value of a size", "--class-map, the value of a size"),
+])  # fmt: skip
+def test_arguments_are_named_as_options(message: str, said: str) -> None:
+    assert as_options(message) == said
 
 
 def test_a_missing_extra_is_named_with_its_install_command(cli: Cli, world: Path, no_timm: None) -> None:

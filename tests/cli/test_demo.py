@@ -21,6 +21,7 @@ def stand_ins(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPath
     for number in range(12):
         save(folder / f"imagenet_{number:02}_{number % 3}.png", photo(number % 3, number, 32))
     monkeypatch.setattr(demo, "MODEL", "python:toys:blunt")
+    monkeypatch.setattr(demo, "PHOTOGRAPH", 7)
     monkeypatch.setattr("spectrobe.data.demo._folder", lambda: folder)
     monkeypatch.setattr("spectrobe.data.demo._NAME", re.compile(r"imagenet_\d\d_(\d+)\.png"))
 

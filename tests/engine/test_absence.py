@@ -1,4 +1,4 @@
-"""What stands in for absent bands: measured on the data as told, drawn by (seed, image id), the same for every model."""
+"""What stands in for absent bands: measured on the data, drawn by (seed, image id), the same for every model."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_fewer_images_are_all_taken_and_bad_ones_left_out() -> None:
 
 @pytest.mark.parametrize("shape", [(3, 8, 8), (3, 7, 9), (2, 8, 5), (1, 5, 6)])
 def test_noise_has_the_power_of_the_data_in_every_bin(shape: tuple[int, int, int]) -> None:
-    """In each draw, so also on average; that it comes back from real images shows that the spectrum was a real one's."""
+    """In each draw, so also on average; it comes back from real pixels, so the spectrum was that of real ones."""
     x = pixels(30, shape)
     noise = made(Noise, surroundings(x))
     power = torch.fft.rfft2(x.double()).abs().square().mean(0)
@@ -184,7 +184,7 @@ def test_mean_is_kept_in_the_run_and_part_of_its_identity(tmp_path: Path) -> Non
     kept = load_file(tmp_path / "run/absence.safetensors")
     assert torch.allclose(kept["mean"], x.mean(0), rtol=0, atol=1e-6)
     save_file({"mean": kept["mean"] + 0.01}, tmp_path / "run/absence.safetensors")
-    with pytest.raises(sb.SpectrobeError, match="holds a run of other settings.*absence.mean"):
+    with pytest.raises(sb.SpectrobeError, match=r"holds a run of other settings.*absence\.mean"):
         sb.decompose(net, (x, labels), out=tmp_path / "run", **PLAIN)
     (tmp_path / "run/absence.safetensors").write_bytes(b"x")
     with pytest.raises(sb.SpectrobeError, match=r"absence\.safetensors is damaged .*delete it") as caught:

@@ -55,7 +55,7 @@ def test_devices_that_are_not_here(monkeypatch: pytest.MonkeyPatch, device: str)
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:x", "", None])
 def test_devices_that_do_not_exist(device: object) -> None:
-    with pytest.raises(InputError, match="expected device auto, cpu, cuda, cuda:0, ... or mps, got"):
+    with pytest.raises(InputError, match=r"expected device auto, cpu, cuda, cuda:0, \.\.\. or mps, got"):
         sb.decompose(*planted(4), device=device, **PLAIN)  # type: ignore[arg-type]
 
 

@@ -94,7 +94,9 @@ def test_another_run_is_refused(finished: Path, change: Change, named: str) -> N
     call: dict[str, Any] = {"model": net, "data": data, **PLAIN}
     change(call)
     before = (finished / "result.json").read_bytes()
-    with pytest.raises(RunFolderError, match=rf"holds a run of other settings \(.*{named}.*choose another --out") as caught:
+    with pytest.raises(
+        RunFolderError, match=rf"holds a run of other settings \(.*{named}.*choose another --out"
+    ) as caught:
         sb.decompose(call.pop("model"), call.pop("data"), out=finished, **call)
     assert "\n" not in str(caught.value)
     assert (finished / "result.json").read_bytes() == before

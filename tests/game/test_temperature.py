@@ -53,8 +53,8 @@ class TestGrid:
 
 class TestBestTemperature:
     @pytest.mark.parametrize("n_classes", [2, 10, 100, 1000])
-    @pytest.mark.parametrize("scale", [1.0, 3.0, 10.0, 30.0])
-    def test_meets_an_optimiser_on_the_logits(self, n_classes: int, scale: float) -> None:
+    @pytest.mark.parametrize(("scale", "tolerance"), [(1.0, 1e-4), (3.0, 5e-5), (10.0, 5e-5), (30.0, 2e-4)])
+    def test_meets_an_optimiser_on_the_logits(self, n_classes: int, scale: float, tolerance: float) -> None:
         rng = np.random.default_rng([n_classes, int(scale)])
         for signal in (0.5, 1.0, 2.0):
             labels = rng.integers(n_classes, size=60)
@@ -65,10 +65,9 @@ class TestBestTemperature:
             assert 0 < tau < CAP / 2  # away from the cap, where knots are 5 apart
             curve = curve_of(logits, labels)
             found = best_temperature(curve)
-            # the spline's own error, and what is lost by being at its optimum instead of the true one
-            assert float(at_temperature(curve, found)) == pytest.approx(value, abs=4e-4)
-            assert mean_log_q(float(found), logits, labels) == pytest.approx(value, abs=2e-5)
-            assert float(found) == pytest.approx(tau, rel=0.03)
+            assert float(at_temperature(curve, found)) == pytest.approx(value, abs=tolerance)  # the spline's own error
+            assert mean_log_q(float(found), logits, labels) == pytest.approx(value, abs=1e-6)  # lost by a tau beside it
+            assert float(found) == pytest.approx(tau, rel=2e-3)
 
     def test_meets_it_on_real_curves(self) -> None:
         logits, labels, _ = real_logits()
@@ -76,8 +75,8 @@ class TestBestTemperature:
         for k in range(15):  # the empty coalition, last, has one flat curve
             tau, value = optimum(logits[:, k], labels)
             found = best_temperature(curves[k])
-            assert float(at_temperature(curves[k], found)) == pytest.approx(value, abs=5e-5)
-            assert float(found) == pytest.approx(tau, rel=0.01)
+            assert float(at_temperature(curves[k], found)) == pytest.approx(value, abs=2e-5)
+            assert float(found) == pytest.approx(tau, rel=1e-3)
 
     def test_is_0_for_anti_informative_curves(self) -> None:
         logits = np.array([[2.0, -2.0], [1.0, -1.0]])

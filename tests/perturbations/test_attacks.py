@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from spectrobe.models.base import Geometry, Model
 from spectrobe.perturbations import parse_perturbations, perturbation
 from spectrobe.perturbations.attacks import ATTACKS, CONTROLS, Attack, BoundedAttack, MinimumNorm
 from spectrobe.perturbations.registry import lookup
@@ -145,6 +146,30 @@ def test_the_model_comes_back_as_it_was(name: str, training: bool) -> None:
     assert all(p.grad is None for key, p in model.named_parameters() if key != "head.bias")
 
 
+class Unfrozen(Model):
+    """Somebody's own Model, which lends its parameters as they are."""
+
+    name = "unfrozen"
+    geometry = Geometry()
+
+    def __init__(self) -> None:
+        self.module = SmallNet().eval()
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self.module(pixels)
+
+    def identity(self) -> dict[str, Any]:
+        return {"name": self.name}
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_no_gradient_is_left_in_parameters_that_are_lent_as_they_are(name: str) -> None:
+    model = Unfrozen()
+    y = quick(name, model)(images(3, (3, 8, 8)))
+    assert torch.allclose(y, quick(name, model.module)(images(3, (3, 8, 8))), atol=1e-5)
+    assert all(p.requires_grad and p.grad is None for p in model.module.parameters())
+
+
 def test_a_model_in_training_mode_is_attacked_in_eval_mode() -> None:
     x = images(4, (3, 8, 8))
     attack = ATTACKS["pgd_linf"](eps=8 / 255, model=SmallNet().train(), steps=3)
@@ -275,6 +300,18 @@ def test_a_minimum_norm_attack_that_finds_nothing_returns_the_image() -> None:
         model.bias[1] += 100
     for name in MINIMUM:
         assert torch.equal(quick(name, model)(x), x), name
+
+
+def test_the_black_image_of_a_failed_attack_is_no_success() -> None:
+    # dark images are of class 0, all others of class 1: foolbox's black image for "not found" would fool the model
+    class Dark(torch.nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            bright = x.mean((1, 2, 3)) * 100 - 5
+            return torch.stack([torch.zeros_like(bright), bright], 1)
+
+    x = images(3, (1, 4, 4), low=0.4, high=0.6)
+    attack = quick("cw_l2", Dark(), steps=1, binary_search_steps=1)
+    assert torch.equal(attack(x), x)
 
 
 def test_one_image_in_a_torchvision_pipeline() -> None:

@@ -220,7 +220,7 @@ def test_1000_px_work(name: str) -> None:
     for severity in (1, 5):
         y = perturbation(name, severity=severity)(x)
         assert y.shape == x.shape
-        assert rms(y - x) > 0.01
+        assert rms(y - x) > 0.005  # rare drops of water are the least
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

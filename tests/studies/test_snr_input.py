@@ -59,7 +59,7 @@ class TestPairs:
         assert snr.warnings == ()
 
     def test_class_folders_are_only_a_part_of_the_name(self, tmp_path: Path, noisy: tuple[np.ndarray, np.ndarray]) -> None:
-        names = [f"{'cat' if i % 2 else 'dog'}/{i}" for i in range(8)]
+        names = [f"{'cat' if i % 2 else 'dog/big'}/{i}" for i in range(7)] + ["loose"]
         first = write(tmp_path / "x" / "images", noisy[0], "png", names)
         second = write(tmp_path / "y" / "images", noisy[1], "png", names)
         snr = spectral_snr(first, perturbed=str(second), bands=4)
@@ -125,9 +125,10 @@ class TestPairs:
     def test_a_flat_image_is_named(self) -> None:
         x = torch.rand(6, 3, 16, 16)
         x[2] = 0.5
+        y = torch.rand(6, 3, 16, 16)
         with pytest.raises(InputError, match="image 2: flat"):
-            spectral_snr(x, perturbed=torch.rand(6, 3, 16, 16))
-        assert spectral_snr(x, perturbed=torch.rand(6, 3, 16, 16), on_bad_image="skip").n_images == 5
+            spectral_snr(x, perturbed=y, bands=4)
+        assert spectral_snr(x, perturbed=y, bands=4, on_bad_image="skip").n_images == 5
 
 
 class TestSizes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
@@ -17,6 +18,12 @@ from spectrobe.errors import SpectrobeError
 
 COMMANDS = ("decompose", "snr", "robustness", "score", "compare", "show", "demo", "list")
 """Modules of `commands/`, in the order in which --help shows them."""
+
+_LONG = ("batch_size", "class_map", "image_column", "label_column", "num_classes", "on_bad_image", "allow_pickle")
+_ARGUMENTS = (
+    *_LONG, "absence", "bands", "checkpoint", "crop", "design", "device", "images", "interpolation", "mean",
+    "precision", "seed", "size", "std", "tolerance", "value", "workers",
+)  # fmt: skip
 
 # Click's base of usage errors, or that of the copy of Click which newer versions of typer bring along.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[2]
@@ -59,7 +66,7 @@ def run(argv: Sequence[str] | None) -> int:
                 say(interrupts.message())
             return code if isinstance(code, int) else DONE
         except SpectrobeError as error:
-            say(str(error))
+            say(as_options(str(error)))
             return BAD_INPUT
         except _UsageError as error:
             say(_usage(error))
@@ -73,8 +80,22 @@ def run(argv: Sequence[str] | None) -> int:
             return FAILED
 
 
+def as_options(message: str) -> str:
+    """A message written for callers in Python, with the names of arguments as they are on the command line.
+
+    batch_size -> --batch-size, size=224 -> --size 224; not inside model strings (?num_classes=10).
+    """
+    said = re.sub(rf"(?<![\w?&/=-])({'|'.join(_ARGUMENTS)})=(?=\S)", lambda m: f"{_option(m[1])} ", message)
+    return re.sub(rf"(?<![\w?&/=-])({'|'.join(_LONG)})(?![\w=])", lambda m: _option(m[1]), said)
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
 def _usage(error: Exception) -> str:
     message = getattr(error, "format_message", error.__str__)().rstrip(".")
+    message += "" if message.endswith("?") else ";"
     context = getattr(error, "ctx", None)
     command = context.command_path if context else "spectrobe"
-    return f"{message[:1].lower()}{message[1:]}; see {command} --help"
+    return f"{message[:1].lower()}{message[1:]} see {command} --help"

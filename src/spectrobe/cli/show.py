@@ -55,7 +55,7 @@ def profile_table(results: Sequence[DecomposeResult], console: Console) -> Table
 
 def _bar(band: int, shapley: np.ndarray, ascii_only: bool) -> str:
     positive, negative = "#-" if ascii_only else "█▒"
-    length = round(BAR_WIDTH * abs(shapley[band]) / (np.abs(shapley).max() or 1.0))
+    length = round(BAR_WIDTH * float(abs(shapley[band]) / (np.abs(shapley).max() or 1.0)))
     return (positive if shapley[band] >= 0 else negative) * length
 
 
@@ -63,8 +63,8 @@ def score_table(scores: Mapping[str, Mapping[str, Estimate]]) -> Table:
     """Scores by name; a pair of columns for each set of them."""
     table = _table("score")
     for name, some in scores.items():
-        table.add_column(name, justify="right")
-        table.add_column(f"{percent(next(iter(some.values())).confidence)} interval", justify="right")
+        table.add_column("", justify="right")
+        table.add_column(f"{name}\n{percent(next(iter(some.values())).confidence)} interval", justify="right")
     for name in next(iter(scores.values())):
         table.add_row(name, *(cell for some in scores.values() for cell in _estimate(some[name])))
     return table

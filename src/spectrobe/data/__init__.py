@@ -52,6 +52,7 @@ def open_data(
     image_column: str | None = None,
     label_column: str | None = None,
     split: str | None = None,
+    labelled: bool = True,
 ) -> ImageData:
     """Open any data that spectrobe takes, with labels in the model's order.
 
@@ -61,11 +62,12 @@ def open_data(
     n_classes, class_names: the model's, which names of class folders are matched to.
     class_map: name -> class index (or name of the model's class), as a mapping or a JSON or CSV file.
     image_column, label_column: for Parquet, hub sets and Datasets of dicts.    split: where the data has several.
+    labelled: False when no labels are needed: folders may then be nested as they like, and no class has to be known.
 
     Raises InputError saying what was expected, MissingExtraError when a library is not installed.
     """
     names = None if class_names is None else tuple(class_names)
-    options = DataOptions(n_classes, names, class_map, image_column, label_column, split)
+    options = DataOptions(n_classes, names, class_map, image_column, label_column, split, labelled)
     if isinstance(data, ImageData):
         options.refuse("data that is open already", "class_map", "image_column", "label_column", "split")
         return data
@@ -119,7 +121,7 @@ def _open_object(data: Any, options: DataOptions) -> ImageData:
         return TensorData(data, None, options)
     if isinstance(data, tuple | list) and len(data) == 2 and _is_array(data[0]) and data[0].ndim == 4:
         options.refuse("a pair of tensors", *columns_and_split)
-        return TensorData(data[0], data[1], options)
+        return TensorData(data[0], data[1] if options.labelled else None, options)
     if type(data).__module__.partition(".")[0] == "datasets":
         from spectrobe.data.hf import open_datasets_object
 

@@ -57,9 +57,10 @@ class ImageData(ABC):
 
 @dataclass(frozen=True)
 class DataOptions:
-    """What a caller of `open_data` knows: two facts about the model, and four wishes about the data.
+    """What a caller of `open_data` knows: two facts about the model, and five wishes about the data.
 
     n_classes, class_names: the model's, None when unknown.    class_map: class folder, text label or number -> index.
+    labelled: False when no labels are needed, so that none are looked for.
     """
 
     n_classes: int | None = None
@@ -68,6 +69,7 @@ class DataOptions:
     image_column: str | None = None
     label_column: str | None = None
     split: str | None = None
+    labelled: bool = True
 
     def refuse(self, source: str, *names: str) -> None:
         """Raise InputError when a wish that `source` cannot follow was given, instead of dropping it."""

@@ -54,6 +54,8 @@ def choose_image_column(columns: Mapping[str, Column], options: DataOptions, sou
 
 def choose_label_column(columns: Mapping[str, Column], options: DataOptions, source: str) -> str | None:
     """The column asked for, else the only ClassLabel column, else the only one with a usual name, else None."""
+    if not options.labelled:
+        return None
     if options.label_column is not None:
         _require(columns, options.label_column, source)
         if columns[options.label_column].kind not in ("number", "text"):

@@ -92,6 +92,8 @@ def open_folder(path: str, options: DataOptions) -> FileData:
             raise InputError(
                 f"the file name {p!a} in {name!r} cannot be an id: rename it with printable UTF-8 characters"
             )
+    if not options.labelled:
+        return FileData(root, name, paths, sizes, None, None, None, "labels were not asked for")
     loose = [p for p in paths if "/" not in p]
     if len(loose) == len(paths):
         options.refuse("a folder without class folders", "class_map")

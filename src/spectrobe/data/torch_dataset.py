@@ -113,7 +113,7 @@ class TorchData(ImageData):
         return item, None
 
     def _read_labels(self, probed: Mapping[int, object]) -> tuple[np.ndarray | None, str | None]:
-        if all(label is None for label in probed.values()):
+        if not self._options.labelled or all(label is None for label in probed.values()):
             self._options.refuse("a Dataset without labels", "class_map")
             return None, None
         values = _targets(self._dataset, len(self))

@@ -65,12 +65,10 @@ class DecomposeResult:
     skipped: Mapping[str, str] = field(default_factory=dict)
     _payoffs: Payoffs | None = field(default=None, repr=False, compare=False)
     _folder: RunFolder | None = field(default=None, repr=False, compare=False)
+    _about: Mapping[str, Any] | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        for f in fields(self):
-            array = getattr(self, f.name)
-            if isinstance(array, np.ndarray):
-                array.setflags(write=False)
+        _freeze(*(getattr(self, f.name) for f in fields(self)), *self.by_size.values())
 
     @property
     def score(self) -> Estimate:
@@ -125,7 +123,9 @@ class DecomposeResult:
     @cached_property
     def fit(self) -> Fit:
         """Per-image Shapley values and payoffs, from the table."""
-        return fit(self.table(), self.settings.make_design(), make_value(self.value))
+        found = fit(self.table(), self.settings.make_design(), make_value(self.value))
+        _freeze(found.rows, found.coalition, found.payoffs, found.values, found.tau)
+        return found
 
     @property
     def payoffs(self) -> np.ndarray:
@@ -161,7 +161,13 @@ class DecomposeResult:
             raise InputError(f"{self.data_name} has no labels, which value {value!r} needs: take 'agreement'")
         own = _warned_of(self.fit, make_value(self.value))
         kept = tuple(warning for warning in self.warnings if warning not in own)
-        return summarise(self.table(), settings, self.forward_passes, self.skipped, kept)
+        found = summarise(self.table(), settings, self.forward_passes, self.skipped, kept)
+        return replace(found, _about=self.about())
+
+    def about(self) -> Mapping[str, Any]:
+        """What run.json says of the run: its identity, what was settled, environment, times."""
+        known = self._about or (self._folder.read_json("run.json") if self._folder else {"command": "decompose"})
+        return {**known, "identity": {**known.get("identity", {}), "settings": self.settings.to_dict()}}
 
     def summary(self) -> str:
         """The profile as text, with one sentence on what it means."""
@@ -237,6 +243,12 @@ def summarise(
         skipped=skipped,
         _payoffs=payoffs,
     )
+
+
+def _freeze(*arrays: Any) -> None:
+    for array in arrays:
+        if isinstance(array, np.ndarray):
+            array.setflags(write=False)
 
 
 def _warned_of(fitted: Fit, value: Value) -> tuple[str, ...]:

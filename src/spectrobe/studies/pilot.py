@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from spectrobe.studies.preparation import Preparation
 
 N_PILOT = 50
+_ROUNDING = 1e-9
 
 
 def how_many_images(run: Preparation, progress: Progress) -> tuple[int, list[str]]:
@@ -74,6 +75,8 @@ def _score_stderr(run: Preparation, shards: list[int]) -> tuple[float, int]:
         return np.nan, len(payoffs)
     design, value = run.settings.make_design(), make_value(run.settings.value)
     rows = fit(payoffs, design, value).rows
+    if rows.sum(axis=1).mean() < _ROUNDING:  # no gain to share out: what the score would be made of is rounding
+        return np.nan, len(rows)
     ones = np.ones((1, len(rows)))
     alone = Replicates(rows.mean(axis=0)[None], weighted_covariance(rows, rows, ones))
     statistic = score_functions(run.settings.bands)[DEFAULT_SCORE]

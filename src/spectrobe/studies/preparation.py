@@ -48,7 +48,7 @@ _ABSENCE_FILE = "absence.safetensors"
 
 @dataclass
 class Preparation:
-    """A run that is ready: what is played, on what, and where it is kept."""
+    """A run that is ready: what is played, on what, and where it is kept. about: what run.json says of it."""
 
     settings: Settings
     selection: Mapping[str, Any]
@@ -56,6 +56,7 @@ class Preparation:
     evaluator: Evaluator
     loader: ImageLoader
     store: Run
+    about: Mapping[str, Any]
     warnings: tuple[str, ...]
     _seen: set[int] = field(default_factory=set)
 
@@ -82,13 +83,13 @@ class Preparation:
 
     def keep(self, result: DecomposeResult) -> DecomposeResult:
         """Store the result, where there is a run folder; the result then reads its table from there."""
+        about = {**self.about, "warnings": list(result.warnings), "skipped": dict(result.skipped)}
         if not isinstance(self.store, RunFolder):
-            return result
+            return replace(result, _about=about)
         reach("result write")
         self.store.write_json("result.json", result.to_dict())
-        run = self.store.read_json("run.json")
-        times = {**run.get("times", {}), "finished": time.time()}
-        self.store.write_json("run.json", {**run, "warnings": list(result.warnings), "times": times})
+        times = {**about.get("times", {}), "finished": time.time()}
+        self.store.write_json("run.json", {**about, "times": times})
         return replace(result, _payoffs=None, _folder=self.store)
 
 
@@ -169,12 +170,13 @@ def prepare(
         settled = _settle(execution, opened, evaluator, loader, order, described, sample.shape[1:])
     progress.note(f"precision {settled['precision']} ({settled['why']}), batches of {settled['batch_size']}")
     forward = stack.enter_context(opened.prepared(device, settled["precision"]))
+    about = begun or _about(identity, settled, images, order, warnings)
     if begun is None and isinstance(store, RunFolder):
-        _begin(store, identity, settled, absence, images, order, warnings)
+        _begin(store, about, absence)
     for warning in warnings:
         progress.note(f"warning: {warning}")
     evaluator = replace(evaluator, forward=forward, batch_size=settled["batch_size"])
-    return Preparation(described, selection, order, evaluator, loader, store, tuple(warnings))
+    return Preparation(described, selection, order, evaluator, loader, store, about, tuple(warnings))
 
 
 def _check_labels(images: ImageData, value: str) -> None:
@@ -271,31 +273,27 @@ def _settle(
         size = halved(size)
 
 
-def _begin(
-    store: RunFolder,
-    identity: dict[str, Any],
-    settled: dict[str, Any],
-    absence: Absence,
-    images: ImageData,
-    order: np.ndarray,
-    warnings: Sequence[str],
-) -> None:
+def _about(
+    identity: dict[str, Any], settled: dict[str, Any], images: ImageData, order: np.ndarray, warnings: Sequence[str]
+) -> dict[str, Any]:
+    """What run.json says of a new run."""
+    return {
+        "command": "decompose",
+        "identity": identity,
+        "settled": settled,
+        "defaults": {"value": DEFAULT_VALUE, "absence": DEFAULT_ABSENCE, "score": DEFAULT_SCORE},
+        "images": [images.ids[int(p)] for p in order],
+        "environment": environment(),
+        "warnings": list(warnings),
+        "times": {"started": time.time()},
+    }
+
+
+def _begin(store: RunFolder, about: Mapping[str, Any], absence: Absence) -> None:
     if store.shards():
         raise RunFolderError(f"{store.path}: holds payoffs but no run.json: choose another folder, or remove them")
     if absence.state:
         from safetensors.torch import save
 
         store.write_bytes(_ABSENCE_FILE, save({name: tensor.contiguous() for name, tensor in absence.state.items()}))
-    store.write_json(
-        "run.json",
-        {
-            "command": "decompose",
-            "identity": identity,
-            "settled": settled,
-            "defaults": {"value": DEFAULT_VALUE, "absence": DEFAULT_ABSENCE, "score": DEFAULT_SCORE},
-            "images": [images.ids[int(p)] for p in order],
-            "environment": environment(),
-            "warnings": list(warnings),
-            "times": {"started": time.time()},
-        },
-    )
+    store.write_json("run.json", dict(about))

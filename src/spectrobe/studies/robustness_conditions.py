@@ -109,11 +109,13 @@ def describe(perturbation: Perturbation, name: str | None = None) -> Condition:
 
 def passes(perturbation: Perturbation) -> int:
     """Forward passes an image that measuring under a perturbation costs, at most: the attack's, and one to classify."""
-    if not isinstance(perturbation, Attack):
-        return 1
-    if getattr(perturbation, "eps", None) == 0:
+    return attack_passes(perturbation.settings) if isinstance(perturbation, Attack) else 1
+
+
+def attack_passes(settings: Mapping[str, Any]) -> int:
+    """The same for an attack with these settings."""
+    if settings.get("eps") == 0:
         return 2
-    settings: dict[str, Any] = dict(perturbation.settings)
     rounds = settings.get("queries") or settings.get("steps", 0) + 1
     return 2 + int(rounds * settings.get("restarts", 1) * settings.get("binary_search_steps", 1))
 

@@ -119,7 +119,9 @@ def pair(clean: ImageData, positions: Sequence[int], other: ImageData, name: str
     return partner
 
 
-def fitting_geometry(other: ImageData, number: int, clean_size: tuple[int, ...] | None, geometry: Geometry) -> Geometry:
+def fitting_geometry(
+    other: ImageData, name: str, number: int, clean_size: tuple[int, ...] | None, geometry: Geometry
+) -> Geometry:
     """How stored images become the model's input: as the clean ones, or as they are where they have its size already.
 
     ImageNet-C is stored at 224 px after resize and crop; doing both again would enlarge it. clean_size: (C, H, W) of
@@ -135,7 +137,7 @@ def fitting_geometry(other: ImageData, number: int, clean_size: tuple[int, ...] 
     if clean_size is None:
         return geometry
     raise InputError(
-        f"{other.name} has image {other.ids[number]} at {stored[1:]} pixels, its clean counterpart is at "
+        f"{name} has image {other.ids[number]} at {stored[1:]} pixels, its clean counterpart is at "
         f"{clean_size[1:]}: expected the same size, or the model's input size {geometry.size}"
     )
 

@@ -5,7 +5,7 @@ What can be seen in the rows that every run has is in `robustness_summary.suspic
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,12 +27,13 @@ from spectrobe.perturbations.attacks.checks import (
     check_zero_eps,
     zero_gradients,
 )
-from spectrobe.studies.robustness_conditions import Item, passes
+from spectrobe.studies.robustness_conditions import Item, attack_passes, passes
 from spectrobe.studies.robustness_player import RobustnessPlayer, perturbed, reason
 from spectrobe.studies.robustness_rows import Predictions
 from spectrobe.studies.robustness_summary import minimum_distances
 
 N_SANITY = 50
+_LONGER = ("steps", "queries")
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,10 @@ def expected_passes(items: Sequence[Item], n_images: int) -> int:
     cost = {item.condition.family: 1 for item in items if isinstance(item.perturbation, Attack)}
     for j, item in enumerate(items):
         if isinstance(item.perturbation, BoundedAttack):
-            again = 0 if "steps" not in (known := item.perturbation.settings) and "queries" not in known else 2
-            cost[item.condition.family] = 3 + item.passes * (again + (not _has_ladder(items, j)))
+            known: Mapping[str, Any] = item.perturbation.settings
+            half = 0 if _has_ladder(items, j) else item.passes
+            longer = {setting: 2 * known[setting] for setting in _LONGER if setting in known}
+            cost[item.condition.family] = 3 + half + (attack_passes({**known, **longer}) if longer else 0)
     return min(n_images, N_SANITY) * (sum(cost.values()) + 2 * bool(cost))
 
 
@@ -106,18 +109,19 @@ def check_attacks(
     pixels = torch.stack([image for _, image in loader.each(few.position.tolist()) if isinstance(image, Tensor)])
     trial = _Trial(player, pixels, few, progress)
     done = []
-    for tried in _representatives(player.items, columns, rows):
-        item = player.items[tried]
+    tried = _representatives(player.items, columns, rows)
+    for column in tried:
+        item = player.items[column]
         try:
-            done.append(f"{item.condition.name}: {_try(trial, item.perturbation, tried, rows)}")
+            done.append(f"{item.condition.name}: {_try(trial, item.perturbation, column, rows)}")
         except Exception as error:  # the run itself is sound
             if is_out_of_memory(error):
                 raise
             trial.warnings.append(f"{item.condition.name}: could not be checked: {reason(error)}")
-    by_gradient = [j for j in columns if getattr(player.items[j].perturbation, "needs_gradient", False)]
+    by_gradient = [j for j in tried if getattr(player.items[j].perturbation, "needs_gradient", False)]
     if by_gradient:
         trial.warnings += check_gradient(trial.zero_gradients(model), player.items[by_gradient[0]].condition.family)
-        done.append("gradient of the cross-entropy at the clean images")
+        done.append("gradient of the loss at the clean images")
     return list(dict.fromkeys(trial.warnings)), Sanity(len(few), trial.passes, tuple(done))
 
 
@@ -157,7 +161,7 @@ def _try_bounded(trial: _Trial, attack: BoundedAttack, column: int) -> str:
         half = trial.right(attack.replace(eps=attack.eps / 2))
         trial.warnings += check_growth({attack.eps / 2: half, attack.eps: at_eps}, name, max(0.01, tolerance))
         tried += ", half the eps"
-    for setting in ("steps", "queries"):
+    for setting in _LONGER:
         if setting in attack.settings:
             longer = attack.replace(**{setting: 2 * int(getattr(attack, setting))})
             trial.warnings += check_steps(at_eps, trial.right(longer), name, max(0.02, tolerance))

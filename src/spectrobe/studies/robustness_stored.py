@@ -40,7 +40,7 @@ class StoredSets:
             why = "; ".join(f"{name}: {reason}" for name, reason in self.failed.items())
             raise InputError(f"expected clean images (DATA), or a tree of perturbed ones{': ' + why if why else ''}")
         fullest = max(self.leaves, key=lambda leaf: len(leaf.data)).data
-        return fullest, fitting_geometry(fullest, 0, None, geometry)
+        return fullest, fitting_geometry(fullest, fullest.name, 0, None, geometry)
 
     def paired(
         self, base: ImageData, order: np.ndarray, geometry: Geometry, clean: bool, loading: Mapping[str, Any]
@@ -54,7 +54,7 @@ class StoredSets:
                 partner = pair(base, positions, leaf.data, leaf.name)
                 first = base.ids[positions[0]]
                 size = native_size(base, positions[0], geometry) if clean and geometry.size is not None else None
-                fitted = fitting_geometry(leaf.data, partner[first], size, geometry) if clean else geometry
+                fitted = fitting_geometry(leaf.data, leaf.name, partner[first], size, geometry) if clean else geometry
             except InputError as error:
                 failed[leaf.name] = str(error)
                 continue

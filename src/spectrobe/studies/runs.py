@@ -44,10 +44,7 @@ def save_decomposition(result: DecomposeResult, folder: str | os.PathLike[str]) 
     with run.lock():
         if run.exists("run.json"):
             raise RunFolderError(f"{run.path}: expected a new folder, found a run: choose another, or remove it")
-        run.write_json(
-            "run.json",
-            {"command": "decompose", "identity": {"settings": result.settings.to_dict()}, "environment": environment()},
-        )
+        run.write_json("run.json", dict(result.about()))
         for index, chunk in enumerate(result.table().chunks()):
             run.write_shard(index, chunk.columns(), dict(result.skipped) if index == 0 else {})
         run.write_json("result.json", result.to_dict())

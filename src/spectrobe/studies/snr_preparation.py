@@ -236,8 +236,8 @@ def _opened(data: Any, perturbed: Any, attacked: Model | None, class_map: Any) -
         return open_data(data, n_classes=attacked.n_classes, class_names=attacked.class_names, class_map=class_map)
     if class_map is not None:
         raise InputError("expected class_map only where an attack uses labels: leave it out")
-    images = open_data(data)
-    return images if perturbed is None else PairedData(images, open_data(perturbed))
+    images = open_data(data, labelled=False)
+    return images if perturbed is None else PairedData(images, open_data(perturbed, labelled=False))
 
 
 def _inner(images: ImageData) -> ImageData:

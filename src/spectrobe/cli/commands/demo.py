@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from spectrobe.studies.decomposition import DecomposeResult
 
 MODEL, DATA, FOLDER = "demo:efficientnet-lite0", "demo", "runs/demo"
-PHOTOGRAPH = 4  # of those in `demo`, the one under the profile: fine fur in front of a smooth ground
+PHOTOGRAPH = 17  # of those in `demo`, the one under the profile: an eagle, feathers in front of a smooth ground
 NEXT = (
     "Next, your own model and images (one folder a class): "
     "spectrobe decompose 'timm:resnet50?checkpoint=weights.safetensors&num_classes=10' path/to/images"

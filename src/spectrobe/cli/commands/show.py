@@ -30,16 +30,15 @@ def command(
     from spectrobe.studies.runs import load
     from spectrobe.studies.wording import sentence
 
-    result = load(run)
+    terminal, result = Terminal(quiet, json), load(run)
     if value is not None and value != result.value:
         result = result.with_value(value)
-    parts = [*show.decomposition([result]), sentence(result)]
+    parts = [*show.decomposition([result], terminal.out), sentence(result)]
     content = result.to_dict()
     if by_class:
         _by_class(result, parts, content)
     if unusual:
         _unusual(result, unusual, parts, content)
-    terminal = Terminal(quiet, json)
     if json:
         terminal.give(json_text(content))
     else:

@@ -144,5 +144,5 @@ def _opened_data(data: str, columns: dict[str, Any], classifier: Any) -> Any:
     if classifier is not None:
         return open_data(data, n_classes=classifier.n_classes, class_names=classifier.class_names, **columns)
     if any(value is not None for value in columns.values()):
-        return open_data(data, **columns)
+        return open_data(data, labelled=False, **columns)
     return data

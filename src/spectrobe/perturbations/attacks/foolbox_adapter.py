@@ -41,9 +41,11 @@ def minimise(attack: Any, x: Tensor, target: Target, seed: int, name: str) -> Te
         model = foolbox.PyTorchModel(wrapped, bounds=(0, 1), device=x.device)
         found = attack.run(model, x, foolbox.Misclassification(target.labels))
     found = found.detach()
-    # attacks that fail hand back anything, black images included; NaN goes on, to be refused with the image's id
-    fooled = target(torch.where(torch.isfinite(found), found, 0))[1] | ~torch.isfinite(found).flatten(1).all(1)
-    return torch.where(per_image(fooled), found, x)
+    # attacks that fail hand back anything: Carlini-Wagner a black image, which may happen to fool the model
+    black = (found == 0).flatten(1).all(1)
+    fooled = target(torch.where(torch.isfinite(found), found, 0))[1] & ~black
+    # NaN goes on, to be refused with the image's id
+    return torch.where(per_image(fooled | ~torch.isfinite(found).flatten(1).all(1)), found, x)
 
 
 class _Module(nn.Module):
