@@ -2,11 +2,12 @@
 
     python -m benchmarks.evidence_snr [--images 200] [--severity 3] [--attacks] [--cw-images 50] [--out FOLDER]
 
-Photographs of ../shared/data/imagenet-sample at 224 px, 8 square bands, mean apart, median over images, 95 % intervals over
-images. Prints for each of the 19 corruptions (and with --attacks for FGSM, PGD-10 and Carlini-Wagner on EfficientNet-Lite0,
-which are led away from the labels): slope in dB/octave, the difference of Akaike's criterion (exponential minus power law: above
-0 the power law fits better), which bands are robust, whether they are the lowest ones, and the exceptions. With --out the runs
-are kept there and go on where they were.
+Photographs of ../shared/data/imagenet-sample at 224 px, 8 square bands, mean apart, median over images, 95 % intervals
+over images. Prints for each of the 19 corruptions (and with --attacks for FGSM, PGD-10 and Carlini-Wagner on
+EfficientNet-Lite0, which are led away from the labels): slope in dB/octave, the difference of Akaike's criterion
+(exponential minus power
+law: above 0 the power law fits better), which bands are robust, whether they are the lowest ones, and the exceptions.
+With --out the runs are kept there and go on where they were.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from pathlib import Path
 import torch
 
 from benchmarks.machine import SHARED, machine
-from spectrobe.perturbations import perturbation
 from spectrobe.studies.snr import snr_study
 from spectrobe.studies.snr_result import SnrResult, SnrStudy
 from spectrobe.studies.snr_wording import PATTERNS, robust_text, slope_text
@@ -36,7 +36,9 @@ def row(result: SnrResult) -> str:
     low, high = result.db[0], result.db[-1]
     exceptions = ""
     if not result.prefix:
-        exceptions = f"; lost below a robust one: {result.non_robust_below}, robust above a lost one: {result.robust_above}"
+        exceptions = (
+            f"; lost below a robust one: {result.non_robust_below}, robust above a lost one: {result.robust_above}"
+        )
     return (
         f"{result.perturbation:32} {result.n_images:4} {slope_text(decay.db_per_octave):>22} "
         f"{difference.value:+7.1f} [{difference.low:+6.1f}, {difference.high:+6.1f}] {low:6.1f} {high:6.1f}  "
@@ -46,7 +48,9 @@ def row(result: SnrResult) -> str:
 
 def show(study: SnrStudy) -> None:
     """The table, and which perturbations keep to the claim."""
-    print(f"{'perturbation':32} {'n':>4} {'slope (dB/octave)':>22} {'AIC difference':>24} {'low':>6} {'high':>6}  bands")
+    print(
+        f"{'perturbation':32} {'n':>4} {'slope (dB/octave)':>22} {'AIC difference':>24} {'low':>6} {'high':>6}  bands"
+    )
     for result in study.results.values():
         print(row(result))
     for pattern, told in PATTERNS.items():
@@ -86,7 +90,10 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.threads:
         torch.set_num_threads(asked.threads)
-    print(f"{machine()}; {asked.images} photographs of {Path(DATA).name} at 224 px, severity {asked.severity}\n", flush=True)
+    print(
+        f"{machine()}; {asked.images} photographs of {Path(DATA).name} at 224 px, severity {asked.severity}\n",
+        flush=True,
+    )
     start = time.perf_counter()
     corruptions(asked.images, asked.severity, asked.out)
     print(f"{time.perf_counter() - start:.0f} s\n", flush=True)

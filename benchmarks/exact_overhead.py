@@ -51,7 +51,8 @@ def decompose() -> None:
 @torch.inference_mode()
 def bare() -> None:
     pool = images[:batch].contiguous(memory_format=torch.channels_last)
-    for _ in range(len(images) * coalitions // batch):
+    # the empty coalition of absence zero is one image for all
+    for _ in range((len(images) * (coalitions - 1) + 1) // batch):
         model(pool)
 
 

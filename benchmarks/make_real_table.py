@@ -1,7 +1,7 @@
 """Make tests/assets/cifar-resnet8-4-bands.npz: a real payoff table, the population that intervals are tested on.
 
-The logits of cifar-resnet8 (../shared/models) on all 16 coalitions of 4 square bands of the first 2,000 CIFAR-10 test images
-(../shared/data), absence mean; a payoff table is rebuilt from them (tests/real_table.py). About a minute on two cores:
+The logits of cifar-resnet8 (../shared/models) on all 16 coalitions of 4 square bands of the first 2,000 CIFAR-10 test
+images (../shared/data), absence mean; tests/real_table.py makes the payoff table of them. About a minute on two cores:
 
     python benchmarks/make_real_table.py
 """

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -18,7 +19,7 @@ from torch import Tensor
 from spectrobe.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 Norm = Literal["square", "radial"]
 DC = Literal["in-band", "own"]
@@ -91,17 +92,18 @@ class BandPartition:
         """What users write for bands: 8, "8", "radial:8", "octaves:5", "edges:0,.1,.3,1", or a partition."""
         if isinstance(bands, BandPartition):
             return bands
-        if isinstance(bands, int) and not isinstance(bands, bool):
-            return cls.square(bands)
+        if isinstance(bands, Integral) and not isinstance(bands, bool):
+            return cls.square(int(bands))
         kind, _, rest = str(bands).partition(":")
+        rest, norm, dc = _suffixes(rest)
         try:
             if not rest and kind.isdigit():
                 return cls.square(int(kind))
             if kind in ("square", "radial", "octaves"):
-                maker: Callable[[int], BandPartition] = getattr(cls, kind)
-                return maker(int(rest))
+                scheme = {"square": cls.square, "radial": cls.radial}
+                return scheme[kind](int(rest), dc) if kind in scheme else cls.octaves(int(rest), norm, dc)
             if kind == "edges":
-                return cls.from_edges([float(edge) for edge in rest.split(",")])
+                return cls.from_edges([float(edge) for edge in rest.split(",")], norm, dc)
         except ValueError as error:
             if isinstance(error, InputError):
                 raise
@@ -162,9 +164,18 @@ class BandPartition:
         count = len(self.edges) - 1
         name = f"{self.scheme}:{count}" if self.scheme in ("square", "radial", "octaves") else "edges:"
         if name == "edges:":
-            name += ",".join(f"{edge:g}" for edge in self.edges)
-            name += ":radial" if self.norm == "radial" else ""
+            name += ",".join(repr(edge) for edge in self.edges)
+        if self.norm == "radial" and self.scheme != "radial":
+            name += ":radial"
         return name + (":dc" if self.dc == "own" else "")
+
+
+def _suffixes(text: str) -> tuple[str, Norm, DC]:
+    """What follows a scheme's number, as `str` writes it: "8:radial:dc" -> ("8", "radial", "own")."""
+    rest, *words = text.split(":")
+    if unknown := set(words) - {"radial", "dc"}:
+        raise InputError(f"expected :radial or :dc behind the bands, got :{unknown.pop()}")
+    return rest, "radial" if "radial" in words else "square", "own" if "dc" in words else "in-band"
 
 
 def half_plane_weights(height: int, width: int) -> Tensor:
@@ -190,13 +201,13 @@ def _wave_numbers(height: int, width: int) -> tuple[Tensor, Tensor]:
 
 
 def _check_count(n_bands: int) -> None:
-    if not isinstance(n_bands, int) or n_bands < 1:
+    if not isinstance(n_bands, Integral) or n_bands < 1:
         raise InputError(f"expected a whole number of bands, at least 1, got {n_bands!r}")
 
 
 def _linear(n_bands: int) -> tuple[float, ...]:
     _check_count(n_bands)
-    return tuple(i / n_bands for i in range(n_bands + 1))
+    return tuple(i / int(n_bands) for i in range(int(n_bands) + 1))
 
 
 def _octave_edges(n_bands: int) -> tuple[float, ...]:

@@ -97,9 +97,9 @@ class SnrTerms:
 class CleanSpectra:
     """The spectra of clean images, kept so that each perturbation of them costs one FFT more; float64, no gradient.
 
-    The mean (DC) is kept apart from the bands. border "periodic-plus-smooth" takes out the jump between opposite borders,
-    which a DFT sees as an edge (Moisan 2011, doi 10.1007/s10851-010-0227-1). luminance: Rec. 601 luminance instead of
-    each channel.
+    The mean (DC) is kept apart from the bands. border "periodic-plus-smooth" takes out the jump between opposite
+    borders, which a DFT sees as an edge (Moisan 2011, doi 10.1007/s10851-010-0227-1). luminance: Rec. 601 luminance
+    instead of each channel.
     """
 
     def __init__(

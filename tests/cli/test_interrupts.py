@@ -35,8 +35,8 @@ def stuck(x):
     global passes
     passes += 1
     if passes > 12:
-        print("stuck", flush=True)
         try:
+            print("stuck", flush=True)
             time.sleep(60)
         except KeyboardInterrupt:
             print("first", flush=True)

@@ -49,25 +49,18 @@ def test_several_perturbations_as_json(cli: Cli, noisy: Path) -> None:
     assert names == ["gaussian_noise:1", "gaussian_noise:2", "contrast:3"]
 
 
-def test_attacks_take_a_model_and_its_labels(cli: Cli, world: Path) -> None:
-    call = (
-        "snr",
-        world / "images",
-        "--perturb",
-        "fgsm_linf:eps=8/255",
-        "--model",
-        "python:toys:colour",
-        "--num-classes",
-        3,
-    )
-    done = cli(*call, "--bands", 4, "--class-map", world / "map.json", "--out", "run")
+def test_attacks_take_a_model_and_its_labels(cli: Cli, world: Path, tmp_path: Path) -> None:
+    (tmp_path / "map.json").write_text('{"a": 0, "b": 2, "c": 1}')  # the model is right on class a alone
+    model = ("--model", "python:toys:colour", "--num-classes", 3, "--class-map", "map.json")
+    call = ("snr", world / "images", "--perturb", "fgsm_linf:eps=8/255", *model, "--bands", 4)
+    done = cli(*call, "--out", "run")
     assert done.code == 0, done.err
     snr = sb.load("run")
     assert snr.settings.labels == "given"
     assert snr.settings.model_name == "python:toys:colour"
-    assert snr.n_images + snr.unattacked == 12
-    assert "the model gets wrong already" in done.out
-    free = cli(*call, "--bands", 4, "--labels", "prediction", "--out", "free")
+    assert (snr.n_images, snr.unattacked) == (4, 8)
+    assert "left 8 of 12 images alone" in done.out
+    free = cli(*call[:-4], "--bands", 4, "--labels", "prediction", "--out", "free")
     assert free.code == 0, free.err
     assert sb.load("free").n_images == 12
 

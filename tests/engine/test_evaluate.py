@@ -267,7 +267,7 @@ def test_no_gradient_is_recorded() -> None:
 
 def test_flat_images_are_named() -> None:
     check_flat("fine", pixels(1)[0])
-    with pytest.raises(BadImageError, match="image grey: flat: all its pixels are equal"):
+    with pytest.raises(BadImageError, match="image grey: flat: all its pixels have one colour"):
         check_flat("grey", torch.full(SHAPE, 0.5))
 
 

@@ -1,4 +1,4 @@
-"""Whether a folder holds this very run: every setting that its numbers depend on counts, and the difference is named."""
+"""Whether a folder holds this very run: every setting that numbers depend on counts, and the difference is named."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_differences_are_found_at_any_depth() -> None:
 def test_refusal_names_three_and_counts_the_rest() -> None:
     refuse_other({"a": 1}, {"a": 1}, "folder")
     with pytest.raises(RunFolderError) as caught:
-        refuse_other({name: 1 for name in "abcde"}, {name: 2 for name in "abcde"}, "runs/7")
+        refuse_other(dict.fromkeys("abcde", 1), dict.fromkeys("abcde", 2), "runs/7")
     assert str(caught.value) == (
         "runs/7 holds a run of other settings (a: there 1, now 2; b: there 1, now 2; c: there 1, now 2 and 2 more): "
         "choose another --out, or repeat that call"

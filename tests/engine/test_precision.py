@@ -124,7 +124,6 @@ def test_models_with_one_precision_keep_it(settled: Any) -> None:
 
 def test_nan_in_float32_is_the_models_own(settled: Any) -> None:
     """Seen on coalition images in the guard already: intact images pass the self-check."""
-    net, data = planted(24)
 
     class Picky(Planted):
         def forward(self, pixels: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ def fake_snr(perturbation: str = "gaussian_noise:3", **changes: Any) -> SimpleNa
     m = bands.n_bands
     db = np.asarray(changes.pop("db", 25 - 6.0 * np.arange(m)))
     ratio = 10 ** (db / 10)
-    mu = np.where(np.isinf(ratio), 1.0, ratio / (1 + ratio))
+    mu = 1 / (1 + 1 / ratio)
     settings = SimpleNamespace(bands=bands, dc="apart", summary="median", confidence=0.95)
     result = {
         "perturbation": perturbation,

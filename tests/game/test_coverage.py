@@ -16,9 +16,9 @@ def test_quickly(design: str, n_images: int) -> None:
     assert {*BANDS, "signed", "published", "information", "centroid"} < set(found.covered)
     for name, share in found.covered.items():
         # 100 repeats: one standard deviation is 2.2 %
-        assert 0.88 <= share <= 1.0, name
+        assert 0.86 <= share <= 1.0, name
     pooled = sum(found.covered[name] for name in BANDS) / 4
-    assert 0.91 <= pooled <= 0.985
+    assert 0.89 <= pooled <= 0.99
 
 
 @pytest.mark.slow

@@ -80,7 +80,7 @@ def test_eps_may_be_a_fraction(text: Any, value: float) -> None:
 @pytest.mark.parametrize("eps", [8 / 255, 0.3 / 255, 0.5, 1.0, 3.25, 1 / 3, 0.0, 2.5e-7])
 def test_eps_is_written_so_that_it_reads_the_same(eps: float) -> None:
     assert parse_eps(written_eps(eps), "l2") == eps
-    assert written_eps(8 / 255) == "8/255"
+    assert written_eps(8 / 255) == "8/255" and written_eps(3.0) == "3"
 
 
 @pytest.mark.parametrize("name", GRADIENT)

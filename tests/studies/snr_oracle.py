@@ -48,7 +48,9 @@ def periodic(x: Tensor) -> np.ndarray:
     jump[..., -1, :] += u[..., 0, :] - u[..., -1, :]
     jump[..., :, 0] += u[..., :, -1] - u[..., :, 0]
     jump[..., :, -1] += u[..., :, 0] - u[..., :, -1]
-    wave = 2 * np.cos(2 * np.pi * np.arange(height) / height)[:, None] + 2 * np.cos(2 * np.pi * np.arange(width) / width)
+    wave = 2 * np.cos(2 * np.pi * np.arange(height) / height)[:, None] + 2 * np.cos(
+        2 * np.pi * np.arange(width) / width
+    )
     wave[0, 0] = 5.0  # anything: the jump has no mean
     smooth = np.fft.ifft2(np.fft.fft2(jump) / (wave - 4)).real
     return u - smooth

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 import spectrobe as sb
+from spectrobe.game.fit import Payoffs
 from tests.toys import N_CLASSES, PLAIN, SHAPE, NamedData, Recorder, exact, labels_of, linear, pixels, planted
 
 ABSENCES = ("zero", "mean", "noise", "donor")
@@ -131,7 +132,7 @@ def test_pixels_of_eight_bits_are_those_of_floats() -> None:
 
 
 class Mixed(nn.Module):
-    """Everything that a careless borrower changes: train mode in parts, dropout, running statistics, a stored gradient."""
+    """Everything that a careless borrower changes: modes of parts, running statistics, a gradient in store."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -263,7 +264,9 @@ def test_the_order_of_the_data_set_does_not_matter(absence: str, design: str) ->
     one = sb.decompose(exact(net), NamedData(x, labels, ids), **settings)
     other = sb.decompose(exact(net), NamedData(x[moved], labels[moved], [ids[i] for i in moved]), **settings)
     rows = [
-        dict(zip([name for chunk in found.table().chunks() for name in chunk.ids], rows_of(found), strict=True))
+        dict(
+            zip([name for chunk in found.table().chunks() for name in chunk.ids], log_q_of(found.table()), strict=True)
+        )
         for found in (one, other)
     ]
     assert rows[0].keys() == rows[1].keys()
@@ -272,9 +275,9 @@ def test_the_order_of_the_data_set_does_not_matter(absence: str, design: str) ->
     assert np.allclose(one.shapley, other.shapley, rtol=0, atol=1e-6)
 
 
-def rows_of(found: sb.DecomposeResult) -> np.ndarray:
-    """log q of every cell, in the order of the table's chunks."""
-    return np.concatenate([chunk.log_q for chunk in found.table().chunks()])
+def log_q_of(payoffs: Payoffs) -> np.ndarray:
+    """Every cell, in the order of the table's chunks."""
+    return np.concatenate([chunk.log_q for chunk in payoffs.chunks()])
 
 
 def test_subsets_are_nested(tmp_path: Path) -> None:
@@ -284,10 +287,7 @@ def test_subsets_are_nested(tmp_path: Path) -> None:
     positions = few.table().position
     assert len(positions) == 6 and set(positions) < set(more.table().position) < set(range(20))
     same = more.table().subset(positions)
-    assert np.array_equal(
-        np.concatenate([chunk.log_q for chunk in same.chunks()]),
-        np.concatenate([c.log_q for c in few.table().chunks()]),
-    )
+    assert np.array_equal(log_q_of(same), log_q_of(few.table()))
     others = sb.decompose(exact(net), data, **PLAIN | {"images": 6, "seed": 1}).table().position
     assert set(others) != set(positions)
 

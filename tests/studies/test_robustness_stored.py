@@ -138,7 +138,7 @@ class TestTree:
     def test_other_layouts_are_refused(self, tmp_path: Path, layout: str) -> None:
         places = {"flat": "", "deep": "one/two/three/haze/1", "not-severities": "haze/strong"}
         fill(tmp_path / "tree" / places[layout], wrong=0)
-        with pytest.raises(InputError, match="no corruptions in .*ROOT/CORRUPTION/SEVERITY"):
+        with pytest.raises(InputError, match=r"no corruptions in .*ROOT/CORRUPTION/SEVERITY"):
             tree_folders(tmp_path / "tree")
 
     def test_a_corruption_in_two_groups_is_refused(self, tree: Path) -> None:
@@ -168,7 +168,7 @@ class TestAgainst:
         x = torch.rand(10, 3, 12, 12, generator=torch.Generator().manual_seed(0))
         y = torch.arange(10) % 3
         found = sb.robustness(Colour(), (x, y), against=(1 - x, y), batch_size=10)
-        assert found.accuracy["tensors"].value == float((Colour()(1 - x).argmax(1) == y).float().mean())
+        assert found.accuracy["tensors"].value == float((Colour()(1 - x).argmax(1) == y).double().mean())
 
     @pytest.mark.parametrize("problem", ["missing", "label", "size"])
     def test_folders_that_do_not_pair_are_named(self, clean: Path, tmp_path: Path, problem: str) -> None:
@@ -195,7 +195,7 @@ class TestAgainst:
     def test_a_torn_image_stops_the_run_or_is_left_out_everywhere(self, clean: Path, tmp_path: Path) -> None:
         fill(tmp_path / "noisy", wrong=2)
         (tmp_path / "noisy/a/3.png").write_bytes(b"torn")
-        with pytest.raises(BadImageError, match="noisy/a/3.png"):
+        with pytest.raises(BadImageError, match=r"noisy/a/3\.png"):
             measure(clean, against=tmp_path / "noisy")
         found = measure(clean, against=tmp_path / "noisy", on_bad_image="skip")
         assert found.n_images == 11 and list(found.skipped) == ["a/3.png"]

@@ -12,7 +12,7 @@ from torch import Tensor
 import spectrobe as sb
 from spectrobe.bands import BandPartition
 from spectrobe.engine import phases
-from spectrobe.errors import InputError, RunFolderError
+from spectrobe.errors import RunFolderError
 from spectrobe.spectrum import CleanSpectra, band_images
 from spectrobe.studies.snr import snr_study, spectral_snr
 from tests.studies import snr_oracle as oracle
@@ -20,7 +20,9 @@ from tests.studies import snr_oracle as oracle
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 
 
-def images(n: int = 12, channels: int = 3, height: int = 32, width: int = 32, seed: int = 0, spread: float = 0.04) -> Tensor:
+def images(
+    n: int = 12, channels: int = 3, height: int = 32, width: int = 32, seed: int = 0, spread: float = 0.04
+) -> Tensor:
     """White images around mid-grey that stay far from 0 and 1."""
     draws = torch.Generator().manual_seed(seed)
     return 0.5 + spread * torch.randn(n, channels, height, width, generator=draws)
@@ -32,7 +34,10 @@ def centred(x: Tensor) -> Tensor:
 
 class TestKnownAnswers:
     def test_white_noise_has_the_ratio_of_variances_in_every_band(self) -> None:
-        x, noise = images(40, spread=0.08), 0.04 * torch.randn(40, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+        x, noise = (
+            images(40, spread=0.08),
+            0.04 * torch.randn(40, 3, 32, 32, generator=torch.Generator().manual_seed(1)),
+        )
         snr = spectral_snr(x, perturbed=x + noise)
         # a band's ratio of mean squares of n values each has a relative error of about 2 / sqrt(n)
         bins = BandPartition.square(8).bins(32, 32).numpy() * 3
@@ -117,10 +122,14 @@ class TestKnownAnswers:
         x = images(20, height=64, width=64)
         frequency = torch.sqrt(torch.fft.fftfreq(64)[:, None] ** 2 + torch.fft.rfftfreq(64)[None, :] ** 2)
         gain = torch.where(frequency > 0, frequency.clamp_min(1e-9) ** (-slope / 20 / np.log10(2)), torch.zeros(()))
-        noise = torch.fft.irfft2(torch.fft.rfft2(torch.randn(x.shape, generator=torch.Generator().manual_seed(5))) * gain)
+        noise = torch.fft.irfft2(
+            torch.fft.rfft2(torch.randn(x.shape, generator=torch.Generator().manual_seed(5))) * gain
+        )
         snr = spectral_snr(x, perturbed=x + 0.02 * noise / noise.std())
         found = snr.decay.db_per_octave
-        assert found.value == pytest.approx(slope, rel=0.12)  # bands are wide: the mean gain is not that at the mean |f|
+        assert found.value == pytest.approx(
+            slope, rel=0.12
+        )  # bands are wide: the mean gain is not that at the mean |f|
         assert found.low <= found.value <= found.high
         assert found.high - found.low < 0.6
         assert snr.decay.aic_difference.low > 0  # the power law fits better, in nearly every resampling
@@ -138,7 +147,8 @@ class TestKnownAnswers:
 
 class TestAgainstTheFullPlane:
     @pytest.mark.parametrize(
-        "channels,height,width,n_bands", [(3, 32, 32, 8), (1, 31, 33, 5), (3, 24, 37, 6), (1, 15, 64, 7), (4, 20, 20, 4)]
+        "channels,height,width,n_bands",
+        [(3, 32, 32, 8), (1, 31, 33, 5), (3, 24, 37, 6), (1, 15, 64, 7), (4, 20, 20, 4)],
     )
     @pytest.mark.parametrize("dc", ["apart", "in-band"])
     def test_every_image_and_band(self, channels: int, height: int, width: int, n_bands: int, dc: str) -> None:
@@ -150,7 +160,9 @@ class TestAgainstTheFullPlane:
         np.testing.assert_allclose(snr.modulus, np.median(mu, axis=0), atol=1e-9)
         energies = snr.rows().energies(dc, 1)
         assert energies.signal.shape == (6, n_bands)
-        np.testing.assert_allclose(np.sort(energies.signal, 0), np.sort(oracle.terms(x, y, n_bands, dc)[0], 0), rtol=1e-9)
+        np.testing.assert_allclose(
+            np.sort(energies.signal, 0), np.sort(oracle.terms(x, y, n_bands, dc)[0], 0), rtol=1e-9
+        )
 
     def test_energies_add_up_to_those_of_the_pixels(self) -> None:
         x, y = images(4, 3, 21, 18), images(4, 3, 21, 18, seed=9)
@@ -243,7 +255,12 @@ class TestSummaries:
     def test_summed_up_anew_from_the_stored_rows(self, tmp_path: Path) -> None:
         x, y = images(10), images(10, seed=1)
         stored = spectral_snr(x, perturbed=y, out=tmp_path / "run")
-        for choice in ({"dc": "in-band"}, {"summary": "ratio-of-sums"}, {"summary": "mean-of-bins"}, {"confidence": 0.8}):
+        for choice in (
+            {"dc": "in-band"},
+            {"summary": "ratio-of-sums"},
+            {"summary": "mean-of-bins"},
+            {"confidence": 0.8},
+        ):
             direct = spectral_snr(x, perturbed=y, **choice)
             again = stored.resummarised(**choice)
             np.testing.assert_array_equal(again.db, direct.db)
@@ -255,7 +272,7 @@ class TestSummaries:
         whole, single = (spectral_snr(x, noise, batch_size=size) for size in (9, 1))
         np.testing.assert_allclose(single.db, whole.db, rtol=1e-12)
         few = snr_study(x, [noise], images=4).results["gaussian_noise:2"]
-        rows = {image: signal for image, signal in zip(whole.rows().ids, whole.rows().noise, strict=True)}
+        rows = dict(zip(whole.rows().ids, whole.rows().noise, strict=True))
         for image, signal in zip(few.rows().ids, few.rows().noise, strict=True):
             np.testing.assert_allclose(signal, rows[image], rtol=1e-12)
 

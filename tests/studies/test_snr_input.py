@@ -58,7 +58,9 @@ class TestPairs:
         assert snr.image_size == (24, 30)
         assert snr.warnings == ()
 
-    def test_class_folders_are_only_a_part_of_the_name(self, tmp_path: Path, noisy: tuple[np.ndarray, np.ndarray]) -> None:
+    def test_class_folders_are_only_a_part_of_the_name(
+        self, tmp_path: Path, noisy: tuple[np.ndarray, np.ndarray]
+    ) -> None:
         names = [f"{'cat' if i % 2 else 'dog/big'}/{i}" for i in range(7)] + ["loose"]
         first = write(tmp_path / "x" / "images", noisy[0], "png", names)
         second = write(tmp_path / "y" / "images", noisy[1], "png", names)
@@ -78,7 +80,9 @@ class TestPairs:
         write(tmp_path / "a", noisy[0])
         write(tmp_path / "b", noisy[1][:3])
         write(tmp_path / "b", noisy[1][:1], "png", ["other"])
-        with pytest.raises(InputError, match=r"03\.png, 04\.png, 05\.png and 2 more of a and other\.png of b.*same names"):
+        with pytest.raises(
+            InputError, match=r"03\.png, 04\.png, 05\.png and 2 more of a and other\.png of b.*same names"
+        ):
             spectral_snr(tmp_path / "a", perturbed=tmp_path / "b")
 
     def test_pairs_of_different_sizes_are_named(self, tmp_path: Path, noisy: tuple[np.ndarray, np.ndarray]) -> None:
@@ -101,7 +105,9 @@ class TestPairs:
             spectral_snr(tmp_path / "a", perturbed=tmp_path / "b", bands=4)
         assert spectral_snr(tmp_path / "a", perturbed=tmp_path / "b", bands=4, on_bad_image="skip").n_images == 7
 
-    def test_compression_of_the_perturbed_files_is_told(self, tmp_path: Path, noisy: tuple[np.ndarray, np.ndarray]) -> None:
+    def test_compression_of_the_perturbed_files_is_told(
+        self, tmp_path: Path, noisy: tuple[np.ndarray, np.ndarray]
+    ) -> None:
         write(tmp_path / "a", noisy[0])
         write(tmp_path / "b", noisy[1], "jpg")
         (warning,) = spectral_snr(tmp_path / "a", perturbed=tmp_path / "b", bands=4).warnings
@@ -119,7 +125,7 @@ class TestPairs:
         x = torch.rand(6, 3, 16, 16)
         with pytest.raises(InputError, match="got 5 in tensors and 6 in tensors"):
             spectral_snr(x, perturbed=x[:5])
-        with pytest.raises(InputError, match="differ in size.*16 x 16 against 16 x 12"):
+        with pytest.raises(InputError, match=r"differ in size.*16 x 16 against 16 x 12"):
             spectral_snr(x, perturbed=x[..., :12])
 
     def test_a_flat_image_is_named(self) -> None:
@@ -147,7 +153,9 @@ class TestSizes:
         write(tmp_path / "a", pixels)
         snr = spectral_snr(tmp_path / "a", lambda x: 0.5 + 0.5 * (x - 0.5) ** 2, patch="16x20", bands=4)
         x = as_tensor(pixels)[:, :, 4:20, 5:25]
-        np.testing.assert_allclose(snr.db, np.median(oracle.snr_db(x, 0.5 + 0.5 * (x - 0.5) ** 2, 4), axis=0), atol=1e-6)
+        np.testing.assert_allclose(
+            snr.db, np.median(oracle.snr_db(x, 0.5 + 0.5 * (x - 0.5) ** 2, 4), axis=0), atol=1e-6
+        )
 
     def test_with_a_model_images_are_taken_at_its_size(self, tmp_path: Path) -> None:
         write(tmp_path / "a", photographs())
@@ -202,7 +210,7 @@ class TestAttacks:
     def test_labels_that_all_miss_say_so(self) -> None:
         model = linear()
         labels = (model(self.x).argmax(1) + 1) % 4
-        with pytest.raises(InputError, match="left 20 of 20 images alone.*prediction"):
+        with pytest.raises(InputError, match=r"left 20 of 20 images alone.*prediction"):
             spectral_snr((self.x, labels), "fgsm_linf:eps=8/255", model=model, bands=4)
 
 
@@ -251,7 +259,7 @@ class TestFailures:
         assert list(study.results) == ["contrast:2"]
         assert "changed the size" in study.failed["shrink"]
         assert study.incomplete
-        with pytest.raises(InputError, match="shrink failed on 10 of 10 images.*changed the size"):
+        with pytest.raises(InputError, match=r"shrink failed on 10 of 10 images.*changed the size"):
             spectral_snr(self.x, shrink, bands=4)
 
     def test_a_missing_library_ends_the_run(self) -> None:

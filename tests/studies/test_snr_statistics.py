@@ -53,9 +53,9 @@ def test_a_median_among_infinite_and_missing_values() -> None:
     assert np.isnan(found.stderr[1])
 
 
-@pytest.mark.parametrize("n", [20, 100])
+@pytest.mark.parametrize("n", [20, 60])
 def test_medians_and_slopes_are_covered(n: int) -> None:
-    """Skewed SNRs whose bands share an image's level and slope: coverage of 200 runs, 95 % meant."""
+    """Skewed SNRs whose bands share an image's level and slope: coverage of 150 runs, 95 % meant."""
     octave = np.log2(FREQUENCY)
     centred = octave - octave.mean()
     truth = 10 - 6 * centred
@@ -68,7 +68,7 @@ def test_medians_and_slopes_are_covered(n: int) -> None:
     population = np.median(np.concatenate([draw(seed) for seed in range(10_000, 10_000 + 100_000 // n)]), axis=0)
     slope = population @ centred / (centred @ centred)
     median_hits, slope_hits = [], []
-    for seed in range(200):
+    for seed in range(150):
         summary = median_summary(draw(seed), 0.95, seed)
         median_hits.append((summary.interval[:, 0] <= population) & (population <= summary.interval[:, 1]))
         found = decay(summary, FREQUENCY, 0.95).db_per_octave
@@ -111,7 +111,7 @@ def test_decibels() -> None:
 
 
 def test_modulus() -> None:
-    # uncorrelated noise of SNR 3, attenuation by .8, amplification, removal, inversion, noise where nothing was, nothing
+    # noise of SNR 3, attenuation by .8, amplification, removal, inversion, noise where nothing was, nothing at all
     signal = np.array([3.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0])
     noise = np.array([1.0, 0.04, 0.25, 1.0, 4.0, 1.0, 0.0])
     cross = np.array([0.0, -0.2, 0.5, -1.0, -2.0, 0.0, 0.0])
@@ -151,7 +151,9 @@ class TestDecay:
         found = decay(self.fixed(db), FREQUENCY, 0.95)
         assert found.left_out == (0, 4, 7)
         kept = [1, 2, 3, 5, 6]
-        assert found.db_per_octave.value == pytest.approx(np.polyfit(np.log2(FREQUENCY)[kept], db[kept], 1)[0], rel=1e-12)
+        assert found.db_per_octave.value == pytest.approx(
+            np.polyfit(np.log2(FREQUENCY)[kept], db[kept], 1)[0], rel=1e-12
+        )
 
     def test_two_bands_make_no_line(self) -> None:
         found = decay(self.fixed(np.array([20.0, 16] + [np.inf] * 6)), FREQUENCY, 0.95)

@@ -32,15 +32,17 @@ def decomposition(results: Sequence[DecomposeResult], console: Console) -> list[
         f"absence {first.absence}, {first.design} design"
     )
     scores = {result.value: {k: v for k, v in result.scores.items() if k != "information"} for result in results}
-    return [headline, "", profile_table(results, console), "", score_table(scores), "", *_totals(results), ""]
+    tables = [profile_table(results, console), "", score_table(scores), "", size_table(first), ""]
+    return [headline, "", *tables, *_totals(results), ""]
 
 
 def profile_table(results: Sequence[DecomposeResult], console: Console) -> Table:
     """Shapley value, pointwise interval and, where there is room, a bar for each band; results side by side."""
-    with_bars = console.width >= 20 + len(results) * (29 + BAR_WIDTH + 2)
+    with_bars = console.width >= 20 + len(results) * (37 + BAR_WIDTH + 2)
     table = _table("band", "cycles/pixel")
     for result in results:
         table.add_column(f"\n{result.unit}", justify="right")
+        table.add_column("\nstderr", justify="right")
         table.add_column(f"{result.value}\n{percent(result.confidence)} interval", justify="right")
         if with_bars:
             table.add_column("", no_wrap=True)
@@ -48,8 +50,17 @@ def profile_table(results: Sequence[DecomposeResult], console: Console) -> Table
         cells: list[str] = []
         for result in results:
             bars = [_bar(i, result.shapley, console.options.ascii_only)] if with_bars else []
-            cells += [f"{result.shapley[i]:+.3f}", _interval(*result.interval[i]), *bars]
+            cells += [f"{result.shapley[i]:+.3f}", f"{result.stderr[i]:.3f}", _interval(*result.interval[i]), *bars]
         table.add_row(str(i), place, *cells)
+    return table
+
+
+def size_table(result: DecomposeResult) -> Table:
+    """What becomes of the model as bands go: without it, lost information looks like overconfidence, and vice versa."""
+    table = _table("bands present", "accuracy", "mean confidence", "inverse temperature")
+    for size in range(result.bands.n_bands, -1, -1):
+        row = (float(result.by_size[name][size]) for name in ("accuracy", "confidence", "tau"))
+        table.add_row(str(size), *("-" if np.isnan(value) else f"{value:.3f}" for value in row))
     return table
 
 
@@ -150,6 +161,8 @@ def _estimate(estimate: Estimate) -> tuple[str, str]:
 
 
 def _interval(low: float, high: float) -> str:
+    if np.isnan(low) or np.isnan(high):
+        return "none"
     return f"[{low:+.3f}, {high:+.3f}]"
 
 

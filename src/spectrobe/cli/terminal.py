@@ -26,14 +26,14 @@ class Terminal:
         self.out, self.err = _console(stderr=False), _console(stderr=True)
 
     @contextmanager
-    def progress(self) -> Iterator[Reporter]:
-        """What a study reports to: a bar with time left on a terminal, lines that are few elsewhere."""
+    def progress(self, unit: str = "forward passes") -> Iterator[Reporter]:
+        """What a study reports to: a bar with time left on a terminal, lines that are few elsewhere; unit: of work."""
         if self.quiet:
             from spectrobe.engine.progress import Silent
 
             yield Silent()
             return
-        with _Bar(self.err) as bar:
+        with _Bar(self.err, unit) as bar:
             yield bar
 
     def show(self, *parts: Any) -> None:
@@ -64,8 +64,8 @@ def _console(stderr: bool) -> Console:
 class _Bar:
     """Progress of one run on a console."""
 
-    def __init__(self, console: Console) -> None:
-        self.console = console
+    def __init__(self, console: Console, unit: str = "forward passes") -> None:
+        self.console, self.unit = console, unit
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
@@ -90,9 +90,9 @@ class _Bar:
         self.console.print(text, style="dim", soft_wrap=not self.console.is_terminal)
 
     def expect(self, forward_passes: int) -> None:
-        self.bar.update(self.task, total=forward_passes, description="forward passes")
+        self.bar.update(self.task, total=forward_passes, description=self.unit)
         if self.bar.disable:
-            self.note(f"{forward_passes:,} forward passes")
+            self.note(f"{forward_passes:,} {self.unit}")
 
     def advance(self, forward_passes: int) -> None:
         self.bar.advance(self.task, forward_passes)
@@ -109,7 +109,7 @@ class _Bar:
             return
         self.told_at, self.told_share = time.monotonic(), share
         left = "" if seconds_left is None else f", {_duration(seconds_left)} left"
-        self.note(f"{share:4.0%} of the forward passes{left}")
+        self.note(f"{share:4.0%} of the {self.unit}{left}")
 
 
 def _duration(seconds: float) -> str:

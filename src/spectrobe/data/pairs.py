@@ -72,7 +72,7 @@ class SizeMismatchError(BadImageError):
 
 
 class CentrePatches(ImageData):
-    """The central `size` = (height, width) pixels of every image, as they are: no resizing, so noise keeps its spectrum."""
+    """The central (height, width) pixels of every image as they are: not resized, so noise keeps its spectrum."""
 
     def __init__(self, data: ImageData, size: tuple[int, int]) -> None:
         self.data, self.size = data, size

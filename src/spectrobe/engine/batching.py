@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -76,7 +77,9 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def check_batch_size(batch_size: int | str) -> None:
     """Raise InputError unless batch_size is "auto" or a whole number, at least 1."""
-    if batch_size != "auto" and (not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1):
+    if batch_size != "auto" and (
+        not isinstance(batch_size, Integral) or isinstance(batch_size, bool) or batch_size < 1
+    ):
         raise InputError(f"expected batch_size 'auto' or a whole number, at least 1, got {batch_size!r}")
 
 

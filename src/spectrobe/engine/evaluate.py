@@ -181,5 +181,5 @@ class _Cells:
 
 def check_flat(image_id: str, pixels: Tensor) -> None:
     """Raise BadImageError when an image has no contrast: there is nothing in its bands to play for."""
-    if float(pixels.max()) == float(pixels.min()):
-        raise BadImageError(image_id, "flat: all its pixels are equal, so its bands are empty")
+    if bool((pixels.amax((1, 2)) == pixels.amin((1, 2))).all()):
+        raise BadImageError(image_id, "flat: all its pixels have one colour, so its bands are empty")

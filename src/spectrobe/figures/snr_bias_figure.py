@@ -1,4 +1,4 @@
-"""The spectral SNR of perturbations: what they leave of each frequency band of the images, with intervals over images."""
+"""The spectral SNR of perturbations: what they leave of each frequency band, with intervals over images."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from spectrobe.figures.style import INK, MARKERS, MUTED, PAGE_WIDTH, figure_of, 
 if TYPE_CHECKING:
     from spectrobe.studies.snr_result import SnrResult, SnrStudy
 
+Color = tuple[float, float, float]
+
 TOGETHER = 6
 """So many curves share one panel; more are set side by side, a panel for each perturbation's name."""
 COLUMNS = 4  # of small panels
@@ -35,7 +37,7 @@ _MEANING = {
 @dataclass(frozen=True)
 class _Curve:
     result: SnrResult
-    color: tuple[float, float, float]
+    color: Color
     marker: str
 
 
@@ -147,12 +149,12 @@ def _markers(ax: Axes, x: np.ndarray, y: np.ndarray, curve: _Curve, there: np.nd
     """A marker for each band, filled by its category."""
     for kind, share in _FILL.items():
         some = there & np.asarray([one == kind for one in curve.result.category])
-        face = tuple(share * part + 1 - share for part in curve.color)
+        face = _mixed(curve.color, share)
         ax.plot(x[some], y[some], curve.marker, color=curve.color, markerfacecolor=face, markersize=size, linestyle="")
 
 
 def _positions(result: SnrResult, k: int, n: int) -> np.ndarray:
-    """log2 of each band's mean frequency; curves that share a panel stand a little apart. NaN for the mean's own band."""
+    """log2 of each band's mean frequency, curves of one panel a little apart; NaN for the mean's own band."""
     return np.asarray(np.log2(result.frequency) + DODGE * (k - (n - 1) / 2))
 
 
@@ -220,7 +222,7 @@ def _category_entries() -> list[Line2D]:
     zero = "0 dB: perturbation as strong as the image"
     entries = [Line2D([], [], color=INK, linewidth=0.6, label=zero)]
     for kind, meaning in _MEANING.items():
-        face = tuple(_FILL[kind] * part + 1 - _FILL[kind] for part in to_rgb(MUTED))
+        face = _mixed(to_rgb(MUTED), _FILL[kind])
         entries.append(
             Line2D([], [], linestyle="", marker="o", markersize=4.5, color=MUTED, markerfacecolor=face, label=meaning)
         )
@@ -252,6 +254,12 @@ def _settings(curves: Sequence[_Curve]) -> str:
     )
 
 
+def _mixed(color: Color, share: float) -> Color:
+    """A share of a colour, the rest white."""
+    red, green, blue = (share * part + 1 - share for part in color)
+    return red, green, blue
+
+
 def _family(perturbation: str) -> str:
     return perturbation.partition(":")[0]
 
@@ -267,8 +275,7 @@ def _curves(results: Sequence[SnrResult]) -> list[_Curve]:
         share = 0.35 + 0.65 * (place + 1) / of
         full = look[families[0] if crowded else family]
         marker = "o" if crowded else MARKERS[place % len(MARKERS)] if of > 1 else full.marker
-        red, green, blue = (share * part + 1 - share for part in to_rgb(full.color))
-        curves.append(_Curve(result, (red, green, blue), marker))
+        curves.append(_Curve(result, _mixed(to_rgb(full.color), share), marker))
     return curves
 
 

@@ -118,7 +118,7 @@ class PermutationDesign(Design):
             added = masks[:, chain[:-1]] ^ masks[:, chain[1:]]
             band = np.log2(added).astype(np.int64)
             gain = payoffs[:, chain[:-1]] - payoffs[:, chain[1:]]
-            np.add.at(rows, (np.arange(len(masks))[:, None], band), gain / 2)
+            rows[np.arange(len(masks))[:, None], band] += gain / 2  # each band once a chain
         return rows
 
 

@@ -182,7 +182,7 @@ def _band_curves(payoffs: Payoffs, design: Design, weights: np.ndarray) -> np.nd
             n, k = part.coalition.shape
             each = np.eye(k)[:, None].repeat(n, axis=1)
             in_shapley = np.stack([design.shapley_rows(part.coalition, cell) for cell in each], axis=2)
-            in_group = design.groups(part.coalition)[:, None] == np.arange(n_groups)[:, None]
+            in_group = _in_group(part, design)
             by_group = (in_shapley[:, :, None] * in_group[:, None]).reshape(n, -1, k) @ part.log_q
             total += weights[:, np.searchsorted(payoffs.position, part.position)] @ by_group.reshape(n, -1)
     return total.reshape(-1, m, n_groups, n_tau)
@@ -190,14 +190,15 @@ def _band_curves(payoffs: Payoffs, design: Design, weights: np.ndarray) -> np.nd
 
 def _group_sums(chunk: PayoffTable, design: Design) -> tuple[np.ndarray, np.ndarray]:
     """Each image's curves added up by group: (N, G, T), and its number of cells by group: (N, G)."""
-    n = len(chunk)
     if isinstance(design, ExactDesign):
-        return chunk.log_q[:, ::-1].astype(np.float64), np.ones((n, design.n_groups))
-    groups, image = design.groups(chunk.coalition), np.arange(n)[:, None]
-    curves, cells = np.zeros((n, design.n_groups, len(TEMPERATURES))), np.zeros((n, design.n_groups))
-    np.add.at(curves, (image, groups), chunk.log_q)
-    np.add.at(cells, (image, groups), 1.0)
-    return curves, cells
+        return chunk.log_q[:, ::-1].astype(np.float64), np.ones((len(chunk), design.n_groups))
+    in_group = _in_group(chunk, design).astype(np.float64)
+    return in_group @ chunk.log_q, in_group.sum(axis=2)
+
+
+def _in_group(chunk: PayoffTable, design: Design) -> np.ndarray:
+    """Which cells are in which group: bool (N, G, K)."""
+    return np.asarray(design.groups(chunk.coalition)[:, None] == np.arange(design.n_groups)[:, None])
 
 
 def _row_if_shared(tau_cells: np.ndarray, design: Design) -> np.ndarray:

@@ -18,6 +18,7 @@ from spectrobe.seeding import numpy_generator
 
 N_REPLICATES = 999
 _FEWEST_REPLICATES = 100
+_ROUNDING, _LEAST_SHARE = 1e-12, 1e-2
 _NOT_FINITE = "the score is not finite on these images"
 _NO_INTERVAL = "too few resamples of these images have this score to give it an interval"
 
@@ -83,6 +84,20 @@ def mean_estimate(rows: np.ndarray, confidence: float = 0.95) -> Estimate:
     return Estimate(float(found.mean[0]), float(found.stderr[0]), float(low), float(high), confidence)
 
 
+def wilson(successes: int, n: int, confidence: float = 0.95) -> Estimate:
+    """A share of n images with its Wilson score interval (Wilson 1927, doi 10.1080/01621459.1927.10502953)."""
+    z = float(stats.norm.ppf(0.5 + confidence / 2))
+    share = successes / n
+    shrink = 1 + z**2 / n
+    centre = (share + z**2 / (2 * n)) / shrink
+    half = z / shrink * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    stderr = float(np.sqrt(share * (1 - share) / n))
+    # at 0 and 1 the formula gives the end itself but for rounding
+    low = 0.0 if successes == 0 else float(centre - half)
+    high = 1.0 if successes == n else float(centre + half)
+    return Estimate(share, stderr, low, high, confidence)
+
+
 def bootstrap_weights(n_images: int, seed: int, n_replicates: int = N_REPLICATES) -> np.ndarray:
     """How often each image is drawn in each replicate: float64 (B, N), rows summing to N.
 
@@ -129,9 +144,10 @@ def studentised(
     value, error = float(values[0]), float(stderr[0])
     if not np.isfinite(value):
         return Estimate.undefined(_NOT_FINITE, confidence)
-    if error == 0:
+    if error <= _ROUNDING * max(1.0, abs(value)):
         return Estimate(value, error, value, value, confidence, "no spread between images")
-    usable = np.isfinite(values[1:]) & (stderr[1:] > 1e-12 * max(1.0, abs(value)))
+    # a replicate that drew hardly anything but one image has an error of rounding, or nearly none
+    usable = np.isfinite(values[1:]) & (stderr[1:] > _LEAST_SHARE * error)
     if usable.sum() < _FEWEST_REPLICATES:
         return Estimate(value, error, np.nan, np.nan, confidence, _NO_INTERVAL)
     t = (values[1:][usable] - value) / stderr[1:][usable]
@@ -159,9 +175,9 @@ def percentile(
 def one_sided_p(statistic: Callable[[np.ndarray], np.ndarray], replicates: Replicates) -> float:
     """Studentised bootstrap p-value of "the statistic is not below zero" against "it is below zero"."""
     values, stderr = _with_stderr(statistic, replicates)
-    if not np.isfinite(values[0]) or stderr[0] == 0:
-        return 1.0 if not values[0] < 0 else 0.0
-    usable = np.isfinite(values[1:]) & (stderr[1:] > 0)
+    if not np.isfinite(values[0]) or stderr[0] <= _ROUNDING * max(1.0, abs(values[0])):
+        return 0.0 if values[0] < -_ROUNDING else 1.0
+    usable = np.isfinite(values[1:]) & (stderr[1:] > _LEAST_SHARE * stderr[0])
     t = (values[1:][usable] - values[0]) / stderr[1:][usable]
     return float((1 + (t <= values[0] / stderr[0]).sum()) / (1 + usable.sum()))
 

@@ -36,7 +36,7 @@ def score_functions(bands: BandPartition) -> Mapping[str, ScoreFunction]:
     """Every score by name, for one partition; `MEANINGS` says what each is."""
     beta = falling_weights(bands)
     octave = band_octaves(bands)
-    lowest = 1 + (bands.dc == "own")
+    lowest = lowest_bands(bands)
     return {
         "signed": lambda phi: _against_flat(clipped_share(phi), beta),
         "signed-unclipped": lambda phi: _against_flat(_share(phi, phi.sum(-1)), beta),
@@ -52,6 +52,11 @@ def score_estimate(name: str, statistic: ScoreFunction, replicates: Replicates, 
     """The score called `name`, or a difference of such scores, with its interval."""
     interval = percentile if name in FOLDED else studentised
     return interval(statistic, replicates, confidence)
+
+
+def lowest_bands(bands: BandPartition) -> int:
+    """How many bands make up the lowest ring: 2 where the mean has its own, else 1."""
+    return 1 + (bands.dc == "own")
 
 
 def falling_weights(bands: BandPartition) -> np.ndarray:

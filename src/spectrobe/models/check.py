@@ -13,24 +13,27 @@ from spectrobe.models.base import Model
 from spectrobe.models.messages import first_line
 from spectrobe.models.output import check_finite
 
-
 _FEW = 4  # images that are passed again, alone and among others
 
 
-def check_model(model: Model, sample_pixels: Tensor, labels: Tensor | None = None) -> list[str]:
+def check_model(
+    model: Model, sample_pixels: Tensor, labels: Tensor | None = None, ids: list[str] | None = None
+) -> list[str]:
     """Warnings about a model on intact images (N, C, H, W) in [0, 1], with labels (N,) where there are any.
 
-    One forward pass of all and three of the first few on `model.device`. Raised: pixels outside [0, 1] or of another size than the model's, labels
-    that the model has no class for (InputError); outputs that are not finite logits (N, K), logits of an image that
-    depend on the rest of its batch (ModelOutputError). Warned of: probabilities instead of logits, sigmoid outputs,
-    unrepeatable passes, outputs that ignore the input, a normalisation that a timm module names and nobody applies,
-    accuracy near chance. Log-probabilities are as good as logits: softmax gives them back.
+    ids: what images are called in messages. One forward pass of all and three of the first few on `model.device`.
+
+    Raised: pixels outside [0, 1] or of another size than the model's, labels that the model has no class for
+    (InputError); outputs that are not finite logits (N, K), logits of an image that depend on the rest of its batch
+    (ModelOutputError). Warned of: probabilities instead of logits, sigmoid outputs, unrepeatable passes, outputs that
+    ignore the input, a normalisation that a timm module names and nobody applies, accuracy near chance.
+    Log-probabilities are as good as logits: softmax gives them back.
     """
     _check_pixels(model, sample_pixels)
     pixels = sample_pixels.to(model.device)
     with torch.no_grad(), model.prepared(model.device) as forward:
         logits = _passed(model, forward, pixels)
-        check_finite(logits, model.name)
+        check_finite(logits, model.name, ids)
         few = pixels[:_FEW]
         first, again = _passed(model, forward, few), _passed(model, forward, few)
         mixed = _passed(model, forward, torch.cat([1 - pixels[:1], few.flip(0)]))

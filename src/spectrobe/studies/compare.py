@@ -15,10 +15,9 @@ from spectrobe.game.intervals import (
     holm,
     mean_intervals,
     one_sided_p,
-    studentised,
     weighted_covariance,
 )
-from spectrobe.game.scores import DEFAULT_SCORE, ScoreFunction, score_functions
+from spectrobe.game.scores import DEFAULT_SCORE, ScoreFunction, score_estimate, score_functions
 from spectrobe.studies.wording import percent
 
 if TYPE_CHECKING:
@@ -110,7 +109,7 @@ def compare(result_a: DecomposeResult, result_b: DecomposeResult) -> Comparison:
             p_worse[name] = 1.0
             continue
         difference = _difference(statistic, result_a.bands.n_bands)
-        scores[name] = studentised(difference, both, confidence)
+        scores[name] = score_estimate(name, difference, both, confidence)
         p_worse[name] = one_sided_p(difference, both)
     return Comparison(
         result_a.model_name, result_b.model_name, means.mean, means.stderr, means.pointwise, means.simultaneous,

@@ -14,9 +14,10 @@ from spectrobe.bands import BandPartition
 from spectrobe.errors import InputError, SpectrobeError
 from spectrobe.game import shapley
 from spectrobe.game.fit import Fit, Payoffs, fit, replicate
-from spectrobe.game.intervals import Estimate, Replicates, bootstrap_weights, mean_estimate, mean_intervals, studentised
-from spectrobe.game.scores import DEFAULT_SCORE, NEEDS_INFORMATION, score_functions
+from spectrobe.game.intervals import Estimate, Replicates, bootstrap_weights, mean_estimate, mean_intervals, wilson
+from spectrobe.game.scores import DEFAULT_SCORE, NEEDS_INFORMATION, lowest_bands, score_estimate, score_functions
 from spectrobe.game.table import PayoffTable
+from spectrobe.game.temperature import TEMPERATURES
 from spectrobe.game.values import Value, make_value
 from spectrobe.studies.result_json import decomposition_fields, decomposition_to_dict
 from spectrobe.studies.settings import Settings
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from spectrobe.engine.store import RunFolder
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DecomposeResult:
     """How much usable information (or another value) the model takes from each frequency band.
 
@@ -208,6 +209,9 @@ class DecomposeResult:
         return cls(**decomposition_fields(content, folder.path if folder else "result.json"), _folder=folder)
 
 
+_ROUNDING = 1e-12
+
+
 def summarise(
     payoffs: Payoffs,
     settings: Settings,
@@ -230,7 +234,7 @@ def summarise(
         interactions=shapley.interactions(fitted.values) if settings.design == "exact" else None,
         values=fitted.values,
         tau=fitted.tau,
-        scores=_scores(settings, replicates_of(payoffs, settings, fitted), information),
+        scores=_scores(settings, replicates_of(payoffs, settings, fitted), fitted.rows, information),
         information=information,
         accuracy=_intact_accuracy(payoffs, settings),
         efficiency_gap=float(means.mean.sum() - information.value),
@@ -252,12 +256,20 @@ def _freeze(*arrays: Any) -> None:
 
 
 def _warned_of(fitted: Fit, value: Value) -> tuple[str, ...]:
-    if not fitted.tau_at_cap or not value.fits_temperature:
+    if not value.fits_temperature:
         return ()
-    return (
-        f"{fitted.tau_at_cap} fitted inverse temperature(s) ended at the cap: "
-        "all their images are right by a margin, or logits are very small",
-    )
+    warnings = []
+    if fitted.tau_at_cap:
+        warnings.append(
+            f"{fitted.tau_at_cap} fitted inverse temperature(s) ended at the cap: "
+            "all their images are right by a margin, or logits are very small"
+        )
+    if 0 < fitted.tau[-1] < TEMPERATURES[1]:
+        warnings.append(
+            f"the inverse temperature fitted with all bands is {fitted.tau[-1]:.2g}, below {TEMPERATURES[1]:g} where the "
+            "stored grid is coarse: logits are very large; scale them down"
+        )
+    return tuple(warnings)
 
 
 def replicates_of(payoffs: Payoffs, settings: Settings, fitted: Fit) -> Replicates:
@@ -266,14 +278,19 @@ def replicates_of(payoffs: Payoffs, settings: Settings, fitted: Fit) -> Replicat
     return replicate(payoffs, settings.make_design(), make_value(settings.value), fitted.rows, weights)
 
 
-def _scores(settings: Settings, replicates: Replicates, information: Estimate) -> dict[str, Estimate]:
-    scores = {}
+def _scores(settings: Settings, replicates: Replicates, rows: np.ndarray, information: Estimate) -> dict[str, Estimate]:
+    lowest = rows[:, : lowest_bands(settings.bands)].sum(axis=1)
+    # these two are means over images, and have Student's interval as the Shapley values do
+    means = {"information": information, "low-band": mean_estimate(lowest, settings.confidence)}
+    scores: dict[str, Estimate] = {}
     for name, statistic in score_functions(settings.bands).items():
-        if name in NEEDS_INFORMATION and not information.low > 0:
+        if name in means:
+            scores[name] = means[name]
+        elif name in NEEDS_INFORMATION and not information.low > 0:
             reason = f"v(all) - v(empty) is not above 0 by its {percent(settings.confidence)} interval"
             scores[name] = Estimate.undefined(reason, settings.confidence)
         else:
-            scores[name] = studentised(statistic, replicates, settings.confidence)
+            scores[name] = score_estimate(name, statistic, replicates, settings.confidence)
     return scores
 
 
@@ -281,7 +298,7 @@ def _intact_accuracy(payoffs: Payoffs, settings: Settings) -> Estimate | None:
     if not settings.labelled:
         return None
     right = np.concatenate([_right(chunk) for chunk in payoffs.chunks()])
-    return mean_estimate(right, settings.confidence)
+    return wilson(int(right.sum()), len(right), settings.confidence)
 
 
 def _right(chunk: PayoffTable) -> np.ndarray:
@@ -290,5 +307,5 @@ def _right(chunk: PayoffTable) -> np.ndarray:
 
 def _power_db(payoffs: Payoffs) -> np.ndarray:
     power = sum((chunk.band_power.sum(axis=0) for chunk in payoffs.chunks()), np.zeros(payoffs.n_bands))
-    power[power == 0] = np.nan
+    power[power <= _ROUNDING * power.sum()] = np.nan  # the mean's own band
     return np.asarray(10 * np.log10(power / np.nansum(power)))

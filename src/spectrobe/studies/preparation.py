@@ -135,7 +135,7 @@ def prepare(
     device = resolve_device(execution["device"], opened, given_by_name)
     labels = None if images.labels is None else torch.from_numpy(images.labels[sample_positions])
     with opened.prepared(device, "float32"):
-        warnings += _self_check(opened, sample.to(device), labels)
+        warnings += _self_check(opened, sample.to(device), labels, [images.ids[i] for i in sample_positions])
         n_classes = opened.n_classes or int(opened.forward(sample[:1].to(device)).shape[1])
     if images.labels is not None and int(images.labels.max()) >= n_classes:
         warnings += check_data(images, n_classes)
@@ -208,11 +208,11 @@ def _sample(loader: ImageLoader, order: np.ndarray) -> tuple[list[int], Tensor]:
     return [p for p, _ in found], stack_images([image for _, image in found])
 
 
-def _self_check(model: Model, sample: Tensor, labels: Tensor | None) -> list[str]:
+def _self_check(model: Model, sample: Tensor, labels: Tensor | None, ids: list[str]) -> list[str]:
     """What `check_model` warns of, on as many images of the sample as memory allows."""
     while True:
         try:
-            return check_model(model, sample, labels)
+            return check_model(model, sample, labels, ids)
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise

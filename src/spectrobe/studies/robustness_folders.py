@@ -159,7 +159,8 @@ def _corruptions(filesystem: Any, base: str, prefix: str, depth: int) -> Iterato
 
 def _folders(filesystem: Any, path: str) -> list[str]:
     entries = filesystem.ls(path.rstrip("/"), detail=True)
-    names = [PurePosixPath(entry["name"]).name for entry in entries if entry["type"] == "directory"]
+    inside = [e for e in entries if e["type"] == "directory" or (e.get("islink") and filesystem.isdir(e["name"]))]
+    names = [PurePosixPath(entry["name"]).name for entry in inside]
     return sorted(name for name in names if not name.startswith((".", "__MACOSX")))
 
 

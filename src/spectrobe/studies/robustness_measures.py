@@ -11,21 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats
 
-from spectrobe.game.intervals import Estimate, mean_estimate
-
-
-def wilson(successes: int, n: int, confidence: float = 0.95) -> Estimate:
-    """A share of n images with its Wilson score interval (Wilson 1927, doi 10.1080/01621459.1927.10502953)."""
-    z = float(stats.norm.ppf(0.5 + confidence / 2))
-    share = successes / n
-    shrink = 1 + z**2 / n
-    centre = (share + z**2 / (2 * n)) / shrink
-    half = z / shrink * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    stderr = float(np.sqrt(share * (1 - share) / n))
-    # at 0 and 1 the formula gives the end itself but for rounding
-    low = 0.0 if successes == 0 else float(centre - half)
-    high = 1.0 if successes == n else float(centre + half)
-    return Estimate(share, stderr, low, high, confidence)
+from spectrobe.game.intervals import Estimate, mean_estimate, wilson
 
 
 def share_estimate(rows: np.ndarray, confidence: float = 0.95) -> Estimate:

@@ -66,16 +66,22 @@ def mean_corruption_error(
 ) -> tuple[Estimate | None, dict[str, Estimate]]:
     """Mean error over corruptions and severities, not normalised, and each corruption's over its severities."""
     families = corruption_families(conditions)
-    each = {}
+    each: dict[str, Estimate] = {}
+    for name in set(failed) - {condition.name for condition in conditions}:  # never begun, as an incomplete severity
+        family, colon, severity = name.rpartition(":")
+        if colon and severity.isdecimal():
+            each[family] = Estimate.undefined(f"{name} failed", confidence)
     for name, columns in families.items():
+        if name in each:
+            continue
         bad = [conditions[j].name for j in columns if conditions[j].name in failed]
         error = share_estimate(corruption_errors(rows, {name: columns})[:, 0], confidence)
         each[name] = Estimate.undefined(f"{', '.join(bad)} failed", confidence) if bad else error
     undefined = [estimate.reason for estimate in each.values() if np.isnan(estimate.value)]
-    if not families:
-        return None, each
     if undefined:
         return Estimate.undefined("; ".join(undefined), confidence), each
+    if not families:
+        return None, each
     return share_estimate(corruption_errors(rows, families).mean(axis=1), confidence), each
 
 

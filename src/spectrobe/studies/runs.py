@@ -32,7 +32,7 @@ def load(folder: str | os.PathLike[str]) -> Any:
         return load_snr(content, RunFolder(folder, rows="snr"))
     kinds: dict[str, Any] = {"decompose": DecomposeResult, "robustness": RobustnessResult}
     if content.get("kind") not in kinds:
-        raise RunFolderError(f"{run.path}: expected a result of kind {', '.join((*kinds, 'snr'))}, got {content.get('kind')!r}")
+        raise RunFolderError(f"{run.path}: expected a result of kind decompose or snr, got {content.get('kind')!r}")
     return kinds[content["kind"]].from_dict(content, run)
 
 

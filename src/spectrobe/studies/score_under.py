@@ -1,4 +1,4 @@
-"""How much of what a model leans on survives a named perturbation? A decomposition weighted by a measured spectral SNR."""
+"""How much of what a model leans on survives a perturbation? A decomposition weighted by a measured spectral SNR."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ class ScoreUnder:
 def score_under(result: DecomposeResult, snr: SnrResult | SnrStudy) -> dict[str, ScoreUnder]:
     """Perturbation-aware scores of a decomposition: one for each perturbation of `snr`, by its name.
 
-    mu_i is the feature robustness modulus of band i, with the mean (DC) where the decomposition has it. Intervals are the
-    studentised bootstrap over the decomposition's images with mu held fixed: they say how sure we are of the model under
-    this measured perturbation. How sure we are of mu stands in the SNR run, whose images may be others.
+    mu_i is the feature robustness modulus of band i, with the mean (DC) where the decomposition has it. Intervals are
+    the studentised bootstrap over the decomposition's images with mu held fixed: they say how sure we are of the model
+    under this measured perturbation. How sure we are of mu stands in the SNR run, whose images may be others.
     Raises InputError when the band partitions differ or a band has no modulus.
     """
     replicates = result.replicates()
@@ -82,5 +82,7 @@ def _modulus(snr: SnrResult, bands: BandPartition) -> np.ndarray:
     mu = np.array(snr.modulus_for(bands))
     missing = np.flatnonzero(np.isnan(mu))
     if len(missing):
-        raise InputError(f"{snr.perturbation}: band(s) {missing.tolist()} have no energy, so no modulus: use other bands")
+        raise InputError(
+            f"{snr.perturbation}: band(s) {missing.tolist()} have no energy, so no modulus: use other bands"
+        )
     return mu

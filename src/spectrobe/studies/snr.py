@@ -34,9 +34,10 @@ def spectral_snr(
 
     data: the clean images: a tensor (N, C, H, W) in [0, 1], a folder, or anything else that `open_data` takes.
     perturbation: a Perturbation, a callable (images) -> images, or one item of text, `gaussian_noise:3`.
-    perturbed: instead of a perturbation, the same images perturbed already: files of the same names, or anything else in
-        the same order.
-    bands: 8, "radial:8", a BandPartition, ...   dc: the mean "apart" from band 0, or "in-band".   seed: of what is drawn.
+    perturbed: instead of a perturbation, the same images perturbed already: files of the same names, or anything else
+        in the same order.
+    bands: 8, "radial:8", a BandPartition, ...   dc: the mean "apart" from band 0, or "in-band".   seed: of what is
+        drawn.
     options: the other keywords of `snr_study`.
 
     Returns a frozen SnrResult. Raises InputError or RunFolderError, all SpectrobeError.
@@ -83,10 +84,11 @@ def snr_study(
     summary: "median" over images, "ratio-of-sums", or "mean-of-bins".   images: how many to take, in seeded order.
     confidence: of all intervals.   luminance: of the Rec. 601 luminance instead of every channel.
     border: "periodic-plus-smooth" takes out the jump between opposite borders (Moisan 2011).
-    quantize: round perturbed images to so many bits first; None: as the perturbation returns them, or the files hold them.
+    quantize: round perturbed images to so many bits first; None: as the perturbation returns them, or the files hold
+        them.
     labels: what attacks lead away from: "given" labels where there are any, or the model's own "prediction".
-    class_map: class folder -> index, for given labels.   batch_size: images perturbed together.   device: of a model given
-        by name.   workers: processes that decode images.   on_bad_image: "error" or "skip" unreadable images.
+    class_map: class folder -> index, for given labels.   batch_size: images perturbed together.   device: of a model
+        given by name.   workers: processes that decode images.   on_bad_image: "error" or "skip" unreadable images.
     out: a run folder, new or of this very run, which then goes on.
 
     A perturbation that fails on some images is measured on the others, one that fails on all is listed in `failed`.

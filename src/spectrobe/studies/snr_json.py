@@ -74,18 +74,24 @@ def save(study: SnrStudy, folder: str | os.PathLike[str]) -> None:
 
 
 def _result(content: Mapping[str, Any], folder: RunFolder | None) -> SnrResult:
-    decay = {name: _estimate(value) if isinstance(value, dict) else value for name, value in content["decay"].items()}
+    found: dict[str, Any] = {name: content[name] for name in _PLAIN}
+    found |= {name: _array(content[name]) for name in _ARRAYS}
+    found |= {name: tuple(content[name]) for name in _TUPLES}
+    found |= {name: _estimate(content[name]) for name in ("dc_db", "dc_modulus")}
     return SnrResult(
-        settings=SnrSettings.from_dict(content["settings"]),
-        **{name: _array(content[name]) for name in _ARRAYS},
-        **{name: tuple(content[name]) for name in _TUPLES},
-        **{name: content[name] for name in _PLAIN},
-        dc_db=_estimate(content["dc_db"]),
-        dc_modulus=_estimate(content["dc_modulus"]),
-        decay=Decay(**{**decay, **{name: _number(decay[name]) for name in ("aic_octave", "aic_cycle")},
-                       "left_out": tuple(decay["left_out"])}),
-        _folder=folder,
-    )  # fmt: skip
+        settings=SnrSettings.from_dict(content["settings"]), decay=_decay(content["decay"]), **found, _folder=folder
+    )
+
+
+def _decay(content: Mapping[str, Any]) -> Decay:
+    return Decay(
+        db_per_octave=_estimate(content["db_per_octave"]),
+        db_per_cycle=_estimate(content["db_per_cycle"]),
+        aic_octave=_number(content["aic_octave"]),
+        aic_cycle=_number(content["aic_cycle"]),
+        aic_difference=_estimate(content["aic_difference"]),
+        left_out=tuple(content["left_out"]),
+    )
 
 
 def _encoded(value: Any) -> Any:
@@ -113,4 +119,5 @@ def _array(values: Any) -> np.ndarray:
 
 
 def _estimate(content: Mapping[str, Any]) -> Estimate:
-    return Estimate(**{name: value if name == "reason" else _number(value) for name, value in content.items()})
+    numbers: dict[str, Any] = {name: value if name == "reason" else _number(value) for name, value in content.items()}
+    return Estimate(**numbers)

@@ -27,7 +27,8 @@ class Measurer:
     """All that turns a shard of images into rows.
 
     perturbations: by name; None where the shard's images are pairs, clean and perturbed stacked along the channels.
-    bands: the rings, with the mean in band 0.   quantize: bits that perturbed images are rounded to, None for as they come.
+    bands: the rings, with the mean in band 0.   quantize: bits that perturbed images are rounded to, None for as they
+        come.
     labels: attacks are given the images' labels, else they take the model's prediction.
     """
 
@@ -76,7 +77,9 @@ class Measurer:
             if is_out_of_memory(error):
                 raise
             if len(x) > 1:
-                each = [self._perturbed(perturbation, x[i : i + 1], _part(batch, slice(i, i + 1))) for i in range(len(x))]
+                each = [
+                    self._perturbed(perturbation, x[i : i + 1], _part(batch, slice(i, i + 1))) for i in range(len(x))
+                ]
                 return torch.cat([y for y, _ in each]), [status for _, one in each for status in one]
             return x, [_reason(error)]
         record = getattr(perturbation, "record", None)

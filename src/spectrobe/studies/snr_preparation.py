@@ -13,9 +13,6 @@ import numpy as np
 import torch
 
 from spectrobe.bands import BandPartition
-from spectrobe.data import open_data
-from spectrobe.data.base import ImageData
-from spectrobe.data.pairs import CentrePatches, PairedData, SizeMismatchError
 from spectrobe.engine.batching import check_batch_size
 from spectrobe.engine.devices import resolve_device
 from spectrobe.engine.identity import refuse_other
@@ -24,21 +21,18 @@ from spectrobe.engine.memory import MemoryRun
 from spectrobe.engine.phases import reach
 from spectrobe.engine.progress import Progress
 from spectrobe.engine.store import RunFolder, plain
-from spectrobe.errors import BadImageError, InputError, RunFolderError
-from spectrobe.models import ModelOptions, open_model
-from spectrobe.models.base import Geometry, Model
-from spectrobe.models.options import crop_geometry
+from spectrobe.errors import InputError, RunFolderError
+from spectrobe.models import open_model
+from spectrobe.models.base import Model
 from spectrobe.perturbations import Perturbation, PerturbationSpec, as_perturbation, parse_perturbations
 from spectrobe.perturbations.attacks import Attack
-from spectrobe.seeding import seeded_order
 from spectrobe.studies.runs import environment
+from spectrobe.studies.snr_images import chosen, codec_warnings, common_shape, geometry_of, opened_images, pair_name
 from spectrobe.studies.snr_json import KIND, load_snr, study_to_dict
 from spectrobe.studies.snr_measure import Measurer
 from spectrobe.studies.snr_result import SnrResult, SnrSettings, SnrStudy
 from spectrobe.studies.snr_summary import rings
 
-N_SAMPLE = 16
-"""So many images are looked at before the run: whether they can be read and are of one size."""
 _BATCH_FLOATS, _SHARD_FLOATS = 2**23, 2**26
 
 
@@ -109,14 +103,14 @@ def prepare_snr(
     opened = None if model is None else open_model(model)
     built = _built(specs, opened)
     attacks = [one for one in built.values() if isinstance(one, Attack)]
-    geometry = _geometry(opened, attacks, selection)
     labelled = bool(attacks) and settings["labels"] == "given"
-    images = _opened(data, perturbed, attacks[0].model if labelled else None, loading["class_map"])
-    if selection["patch"] is not None:
-        images = CentrePatches(images, _sides("patch", selection["patch"]))
-    order = _order(images, selection["images"], settings["seed"])
-    shape = _sample(images, geometry, order, loading["on_bad_image"])
-    name = _data_name(perturbed, images) if isinstance(_inner(images), PairedData) else ""
+    geometry = geometry_of(opened or (attacks[0].model if attacks else None), selection["size"], selection["patch"])
+    images = opened_images(
+        data, perturbed, selection["patch"], attacks[0].model if labelled else None, loading["class_map"]
+    )
+    order = chosen(images, selection["images"], settings["seed"])
+    shape = common_shape(images, geometry, order, loading["on_bad_image"])
+    name = pair_name(perturbed, images)
     bands: BandPartition = settings["bands"]
     _check_bands(bands, settings["dc"], shape[1:])
     described = SnrSettings(
@@ -124,7 +118,7 @@ def prepare_snr(
         data_name=images.name,
         model_name=opened.name if opened else attacks[0].model.name if attacks else "",
         image_size=(shape[1], shape[2]),
-        **{**settings, "labels": settings["labels"] if attacks and images.labels is not None else _unlabelled(attacks)},
+        **{**settings, "labels": "" if not attacks else "given" if images.labels is not None else "prediction"},
     )
     numel = shape[0] * shape[1] * shape[2]
     asked = execution["batch_size"]
@@ -155,7 +149,7 @@ def prepare_snr(
         "threads": torch.get_num_threads(),
         "versions": {name: environment()["versions"].get(name) for name in ("spectrobe", "torch")},
     }
-    warnings = _warnings(images)
+    warnings = codec_warnings(images)
     if isinstance(store, RunFolder):
         stack.enter_context(store.lock())
         _begin_or_go_on(store, plain(identity), [images.ids[int(p)] for p in order], warnings)
@@ -179,7 +173,9 @@ def wanted(perturbations: Any) -> list[Perturbation | PerturbationSpec]:
 
 def _check_choices(perturbations: Any, perturbed: Any, settings: Mapping[str, Any], loading: Mapping[str, Any]) -> None:
     if (perturbations is None) == (perturbed is None):
-        raise InputError("expected a perturbation, or the same images perturbed already (perturbed=DATA): one of the two")
+        raise InputError(
+            "expected a perturbation, or the same images perturbed already (perturbed=DATA): one of the two"
+        )
     if settings["border"] not in (None, "periodic-plus-smooth"):
         raise InputError(f"expected border None or 'periodic-plus-smooth', got {settings['border']!r}")
     if settings["labels"] not in ("given", "prediction"):
@@ -196,7 +192,9 @@ def _built(specs: Sequence[Perturbation | PerturbationSpec], model: Model | None
     for spec in specs:
         one = spec.build(model) if isinstance(spec, PerturbationSpec) else spec
         if str(one) in built:
-            raise InputError(f"expected perturbations of different names, got {one} twice: name yours with as_perturbation")
+            raise InputError(
+                f"expected perturbations of different names, got {one} twice: name yours with as_perturbation"
+            )
         built[str(one)] = one
     return built
 
@@ -205,96 +203,12 @@ def _identity(perturbation: Perturbation) -> dict[str, Any]:
     function = getattr(perturbation, "function", None)
     found: dict[str, Any] = {"item": str(perturbation), "settings": perturbation.settings}
     if function is not None:
-        found["callable"] = f"{getattr(function, '__module__', '?')}.{getattr(function, '__qualname__', type(function).__qualname__)}"
+        found["callable"] = (
+            f"{getattr(function, '__module__', '?')}.{getattr(function, '__qualname__', type(function).__qualname__)}"
+        )
     if isinstance(perturbation, Attack):
         found["model"] = dict(perturbation.model.identity())
     return found
-
-
-def _geometry(model: Model | None, attacks: Sequence[Attack], selection: Mapping[str, Any]) -> Geometry:
-    size, patch = selection["size"], selection["patch"]
-    if model is not None and size is not None:
-        raise InputError("expected size without a model, which has a size of its own: give it in the model string (?size=N)")
-    if patch is not None and (model is not None or size is not None):
-        raise InputError("expected patch without a model and without size: a patch is cut out of images as they are")
-    if size is not None and (sides := ModelOptions.parse({"size": size}).size) not in ("none", None):
-        return crop_geometry(_sides("size", sides))
-    if model is not None:
-        return model.geometry
-    return attacks[0].model.geometry if attacks else Geometry()
-
-
-def _sides(name: str, size: Any) -> tuple[int, int]:
-    sides = ModelOptions.parse({"size": size}).size
-    if not isinstance(sides, tuple):
-        raise InputError(f"expected {name} as a number of pixels, 224 or 224x192, got {size!r}")
-    return sides
-
-
-def _opened(data: Any, perturbed: Any, attacked: Model | None, class_map: Any) -> ImageData:
-    if attacked is not None:
-        return open_data(data, n_classes=attacked.n_classes, class_names=attacked.class_names, class_map=class_map)
-    if class_map is not None:
-        raise InputError("expected class_map only where an attack uses labels: leave it out")
-    images = open_data(data, labelled=False)
-    return images if perturbed is None else PairedData(images, open_data(perturbed, labelled=False))
-
-
-def _inner(images: ImageData) -> ImageData:
-    return images.data if isinstance(images, CentrePatches) else images
-
-
-def _unlabelled(attacks: Sequence[Attack]) -> str:
-    return "prediction" if attacks else ""
-
-
-def _data_name(perturbed: Any, images: ImageData) -> str:
-    """What the perturbation is called: the perturbed data's name, with its folder's where both have one name."""
-    pairs = _inner(images)
-    name = pairs.perturbed.name if isinstance(pairs, PairedData) else ""
-    if name == images.name and isinstance(perturbed, (str, os.PathLike)):
-        name = "/".join(os.path.normpath(os.fspath(perturbed)).split(os.sep)[-2:])
-    return f"perturbed {name}" if name == images.name else name
-
-
-def _order(images: ImageData, most: int | None, seed: int) -> np.ndarray:
-    if len(images) < 2:
-        raise InputError(f"expected at least 2 images, got {len(images)} in {images.name}: intervals over images need more")
-    if most is not None and not 2 <= most <= len(images):
-        raise InputError(f"expected images from 2 to {len(images)}, which {images.name} has, got {most!r}")
-    return seeded_order(images.ids, seed)[:most]
-
-
-def _sample(images: ImageData, geometry: Geometry, order: np.ndarray, on_bad_image: str) -> tuple[int, int, int]:
-    """(C, H, W) of the images, C of the clean one; InputError when the first ones differ, or none can be read."""
-    shapes: dict[tuple[int, ...], str] = {}
-    differing: list[SizeMismatchError] = []
-    for position in order[:N_SAMPLE]:
-        try:
-            shapes.setdefault(tuple(images.pixels(int(position), geometry).shape), images.ids[position])
-        except SizeMismatchError as error:
-            differing.append(error)
-        except BadImageError:
-            if on_bad_image == "error":
-                raise
-    if differing and on_bad_image == "error":
-        some = ", ".join(f"{one.image} {one.clean} against {one.perturbed}" for one in differing[:3])
-        more = f" and {len(differing) - 3} more" if len(differing) > 3 else ""
-        raise InputError(
-            f"images and their perturbed versions differ in size (height x width): {some}{more}; give both in one size, or "
-            "--size N to resize and crop both alike, which changes what is measured"
-        )
-    if not shapes:
-        raise InputError(f"none of the first {min(N_SAMPLE, len(order))} images of {images.name} can be used")
-    if len(shapes) > 1:
-        (one, first), (other, second) = list(shapes.items())[:2]
-        height, width = min(shape[1] for shape in shapes), min(shape[2] for shape in shapes)
-        raise InputError(
-            f"the images differ in size ({first}: {one[1]} x {one[2]}, {second}: {other[1]} x {other[2]}): give --patch "
-            f"{height}x{width} for the middle of each as it is, or --size 224 to resize and crop them as for a model"
-        )
-    channels, height, width = next(iter(shapes))
-    return (channels // 2 if isinstance(_inner(images), PairedData) else channels), height, width
 
 
 def _check_bands(bands: BandPartition, dc: str, size: tuple[int, ...]) -> None:
@@ -302,17 +216,9 @@ def _check_bands(bands: BandPartition, dc: str, size: tuple[int, ...]) -> None:
     lowest = int(rings(bands).bins(*size)[0])
     if dc == "apart" and bands.dc == "in-band" and lowest == 1:
         raise InputError(
-            f"bands {bands} on {size[0]} x {size[1]} pixels leave the mean alone in band 0, which dc='apart' takes out of "
-            "it: use fewer bands, or dc='in-band'"
+            f"bands {bands} on {size[0]} x {size[1]} pixels leave the mean alone in band 0, which dc='apart' takes "
+            "out: use fewer bands, or dc='in-band'"
         )
-
-
-def _warnings(images: ImageData) -> list[str]:
-    pairs = _inner(images)
-    lossy = pairs.lossy() if isinstance(pairs, PairedData) else []
-    if not lossy:
-        return []
-    return [f"the perturbed images are {' and '.join(lossy)} files: what their compression did is part of what is measured"]
 
 
 def _begin_or_go_on(store: RunFolder, identity: dict[str, Any], images: list[str], warnings: Sequence[str]) -> None:

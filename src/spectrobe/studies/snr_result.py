@@ -63,8 +63,9 @@ class SnrResult:
     interval: (M, 2), pointwise, over images.   modulus, modulus_interval: (M,), (M, 2) feature robustness modulus, 1 =
     intact, 0 = gone.   category: M strings, robust (modulus above 1/2 by its interval), non-robust (below), undecided.
     dc_db, dc_modulus: of the mean alone.   decay: lines through `db` against frequency.
-    prefix: no robust band lies above a non-robust one (also where all or none are robust: see `pattern`).   non_robust_below, robust_above: the bands
-    that break it.   frequency: (M,) mean |f| of each band in cycles/pixel, NaN for the mean's own band.
+    prefix: no robust band lies above a non-robust one (also where all or none are robust: see `pattern`).
+    non_robust_below, robust_above: the bands that break it.
+    frequency: (M,) mean |f| of each band in cycles/pixel, NaN for the mean's own band.
     n_images: measured.   clipped_share: of the pixel values, taken to 0 or 1 by the perturbation.   delivered: median
     "l2" and "linf" norm of the perturbation.   unattacked: images an attack left alone, misclassified already.
     failed: image -> why the perturbation failed on it.   skipped: unreadable images.   warnings: what to know.
@@ -155,8 +156,13 @@ class SnrResult:
         """The same images and perturbation summed up in another way, from the stored rows."""
         from spectrobe.studies.snr_summary import summarise
 
-        given = {"dc": dc, "summary": summary, "confidence": confidence}
-        settings = replace(self.settings, **{name: value for name, value in given.items() if value is not None})
+        was = self.settings
+        settings = replace(
+            was,
+            dc=was.dc if dc is None else dc,
+            summary=was.summary if summary is None else summary,
+            confidence=was.confidence if confidence is None else confidence,
+        )
         found = summarise(self.rows(), settings, self.skipped, ())
         return replace(found, warnings=tuple(dict.fromkeys((*found.warnings, *self.warnings))))
 
@@ -164,7 +170,9 @@ class SnrResult:
         """The modulus for a game's bands, the mean where the game has it: (M,). InputError for another partition."""
         same = (self.bands.edges, self.bands.norm) == (bands.edges, bands.norm)
         if not same:
-            raise InputError(f"expected bands {bands}, got an SNR run with bands {self.bands}: repeat it with --bands {bands}")
+            raise InputError(
+                f"expected bands {bands}, got an SNR run with bands {self.bands}: repeat it with --bands {bands}"
+            )
         if bands.dc == self.bands.dc and (bands.dc == "own" or self.settings.dc == "in-band"):
             return self.modulus
         from spectrobe.studies.snr_summary import summarise

@@ -1,4 +1,4 @@
-"""What a spectral-SNR run stores: one row an image and perturbation, from which every summary follows without pixels."""
+"""What a spectral-SNR run stores: one row an image and perturbation, from which every summary follows."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _PER_BAND = ("signal", "noise", "cross", "bin_db")
 class SnrRows:
     """N rows; M rings of the band partition, the mean (DC) apart from them.
 
-    position: int64 (N,), the image's place in the data set.   ids, digest (of the clean pixels), perturbation: N strings.
-    status: N strings, "" measured, "unattacked" (an attack leaves images alone that are misclassified already), or why the
-    perturbation failed; such rows hold NaN.   signal, noise, cross, bin_db: float64 (N, M) and dc: float64 (N, 3), as in
-    `spectrobe.spectrum.SnrTerms`.   l2, linf: norm of the perturbation.   clipped: share of the pixel values that it took
-    to 0 or 1.
+    position: int64 (N,), the image's place in the data set.   ids, digest (of clean pixels), perturbation: N strings.
+    status: N strings, "" measured, "unattacked" (an attack leaves images alone that are misclassified already), or why
+    the perturbation failed; such rows hold NaN.   signal, noise, cross, bin_db: float64 (N, M) and dc: float64 (N, 3),
+    as in `spectrobe.spectrum.SnrTerms`.   l2, linf: norm of the perturbation.   clipped: share of the pixel values
+    that it took to 0 or 1.
     """
 
     position: np.ndarray
@@ -66,7 +66,8 @@ class SnrRows:
         return self.rows(np.flatnonzero([status == MEASURED for status in self.status]))
 
     def energies(self, dc: str, lowest_bins: int) -> Energies:
-        """Energies per band with the mean left out ("apart"), in band 0 ("in-band"), or as band 0 before the others ("own").
+        """Energies per band with the mean left out ("apart"), in band 0 ("in-band"), or as band 0 before the others
+        ("own").
 
         lowest_bins: bins of the lowest ring, the mean among them.
         """
@@ -86,7 +87,7 @@ class SnrRows:
         """SNR of the mean alone in dB, from -100 to 100: (N,)."""
         with np.errstate(divide="ignore", invalid="ignore"):
             db = 10 * np.log10(self.dc[:, 0] / self.dc[:, 1])
-        return np.clip(db, -100, 100)
+        return np.asarray(np.clip(db, -100, 100))
 
 
 def concatenated(parts: Sequence[SnrRows]) -> SnrRows:

@@ -1,8 +1,8 @@
 """From energies per image and band to what is said about a perturbation: dB, robustness modulus, intervals, decay.
 
 What is random is the images. Medians have the binomial order-statistic interval, which needs no assumption on the
-distribution, is never narrower than asked (from 6 images on at 95 %), and holds where some images are infinite; ratios of
-sums have a studentised bootstrap; slopes a bootstrap over images, all bands of an image drawn together.
+distribution, is never narrower than asked (from 6 images on at 95 %), and holds where some images are infinite; ratios
+of sums have a studentised bootstrap; slopes a bootstrap over images, all bands of an image drawn together.
 """
 
 from __future__ import annotations
@@ -13,7 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from spectrobe.game.intervals import N_REPLICATES, Estimate, Replicates, bootstrap_weights, studentised, weighted_covariance
+from spectrobe.game.intervals import (
+    N_REPLICATES,
+    Estimate,
+    Replicates,
+    bootstrap_weights,
+    studentised,
+    weighted_covariance,
+)
 from spectrobe.seeding import numpy_generator
 from spectrobe.spectrum import UNTOUCHED
 
@@ -67,7 +74,7 @@ class Decay:
 
 
 def decibels(signal: np.ndarray, noise: np.ndarray) -> np.ndarray:
-    """10 log10(signal / noise): infinite where nothing was touched, -infinite where there was no signal, NaN for neither."""
+    """10 log10(signal / noise): infinite for untouched bands, -infinite without a signal, NaN for neither."""
     with np.errstate(divide="ignore", invalid="ignore"):
         db = 10 * np.log10(signal / noise)
     return np.where((noise < UNTOUCHED * signal), np.inf, db)
@@ -76,7 +83,8 @@ def decibels(signal: np.ndarray, noise: np.ndarray) -> np.ndarray:
 def modulus(signal: np.ndarray, noise: np.ndarray, cross: np.ndarray) -> np.ndarray:
     """Feature robustness modulus max(Re<X, Y>, 0)^2 / (|X|^2 max(|X|^2, |Y|^2)) with Y = X + Delta: in [0, 1].
 
-    Uncorrelated noise: SNR / (1 + SNR); attenuation by h: h^2; a removed band: 0. NaN where clean and perturbed are empty.
+    Uncorrelated noise: SNR / (1 + SNR); attenuation by h: h^2; a removed band: 0. NaN where clean and perturbed are
+    empty.
     """
     kept = np.maximum(signal + cross, 0.0)
     perturbed = np.maximum(signal + noise + 2 * cross, 0.0)
@@ -100,7 +108,7 @@ def median_summary(values: np.ndarray, confidence: float, seed: int) -> Summary:
 
 
 def order_statistics(n: int, confidence: float) -> tuple[int, int]:
-    """Which of n sorted values (from 0) bound the median with at least this confidence; all of them when n is too small."""
+    """Which of n sorted values (from 0) bound the median with this confidence or more; the outermost if n is small."""
     below = int(stats.binom.ppf((1 - confidence) / 2, n, 0.5))
     if stats.binom.cdf(below, n, 0.5) > (1 - confidence) / 2:
         below -= 1
@@ -147,7 +155,8 @@ def categories(interval: np.ndarray) -> tuple[str, ...]:
 def exceptions(category: Sequence[str]) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """What keeps the robust bands from being a low-frequency prefix, both empty when they are one.
 
-    First the non-robust bands below a robust one, then the robust bands above a non-robust one. Undecided bands fit both.
+    First the non-robust bands below a robust one, then the robust bands above a non-robust one. Undecided bands fit
+    both.
     """
     robust = [band for band, kind in enumerate(category) if kind == ROBUST]
     lost = [band for band, kind in enumerate(category) if kind == NON_ROBUST]
@@ -207,10 +216,11 @@ def _middle(column: np.ndarray) -> float:
 def _resampled_medians(values: np.ndarray, seed: int) -> np.ndarray:
     n, m = values.shape
     picks = numpy_generator(seed, n, "snr bootstrap").integers(n, size=(N_REPLICATES, n))
-    median = np.nanmedian if np.isnan(values).any() else np.median
+    missing = bool(np.isnan(values).any())
     step = max(1, _CHUNK // (n * m))
     with np.errstate(invalid="ignore"):
-        parts = [median(values[picks[start : start + step]], axis=1) for start in range(0, N_REPLICATES, step)]
+        drawn = (values[picks[start : start + step]] for start in range(0, N_REPLICATES, step))
+        parts: list[np.ndarray] = [np.nanmedian(d, axis=1) if missing else np.median(d, axis=1) for d in drawn]
     return np.concatenate(parts)
 
 
@@ -237,7 +247,9 @@ def _pooled_db(own: np.ndarray, mean: np.ndarray, weights: np.ndarray, confidenc
 
 
 def _pooled_modulus(columns: np.ndarray, weights: np.ndarray, confidence: float) -> _Pooled:
-    statistic = lambda phi: modulus(phi[..., 0], phi[..., 1], phi[..., 2])  # noqa: E731
+    def statistic(means: np.ndarray) -> np.ndarray:
+        return modulus(means[..., 0], means[..., 1], means[..., 2])
+
     replicates = _replicates(columns, weights)
     found = studentised(statistic, replicates, confidence)
     bounds = (max(found.low, 0.0), min(found.high, 1.0))

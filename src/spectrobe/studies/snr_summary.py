@@ -113,12 +113,12 @@ def _warnings(rows: SnrRows, measured: SnrRows, settings: SnrSettings) -> list[s
     if settings.summary != "ratio-of-sums" and n < fewest_images(confidence):
         found.append(
             f"{n} images are too few for a {100 * confidence:g}% interval of a median, which needs "
-            f"{fewest_images(confidence)}: what stands for it is the range of the images, at {100 * (1 - 2.0 ** (1 - n)):.3g}%"
+            f"{fewest_images(confidence)}: the range of the images stands for it, at {100 * (1 - 2.0 ** (1 - n)):.3g}%"
         )
     unattacked = sum(status == UNATTACKED for status in rows.status)
     if unattacked:
         found.append(
-            f"{settings.perturbation} left {unattacked} of {len(rows)} images alone, which the model gets wrong already; "
+            f"{settings.perturbation} left {unattacked} of {len(rows)} images alone, wrong already without it; "
             "they are not counted"
         )
     unchanged = int((measured.linf == 0).sum())
@@ -135,7 +135,7 @@ def _too_few(rows: SnrRows, failed: Mapping[str, str], settings: SnrSettings) ->
     unattacked = sum(status == UNATTACKED for status in rows.status)
     if unattacked:
         return (
-            f"{settings.perturbation} left {unattacked} of {len(rows)} images alone, which the model gets wrong already: "
+            f"{settings.perturbation} left {unattacked} of {len(rows)} images alone, wrong already without it: "
             "check the labels, or attack the model's own predictions (labels='prediction')"
         )
     return f"expected at least 2 readable images, got {len(rows)}: intervals over images need more"

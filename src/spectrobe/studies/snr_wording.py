@@ -47,7 +47,9 @@ def summary(result: SnrResult) -> str:
     """A table over bands, the mean, what was delivered, the decay, and the sentence."""
     level = percent(result.confidence)
     lines = [headline(result)]
-    lines.append(f"{'band':>4}  {'cycles/pixel':>13}  {'SNR':>10}  {level + ' interval':>18}  {'modulus':>23}  category")
+    lines.append(
+        f"{'band':>4}  {'cycles/pixel':>13}  {'SNR':>10}  {level + ' interval':>18}  {'modulus':>23}  category"
+    )
     for band, place in enumerate(places(result)):
         low, high = result.interval[band]
         mu_low, mu_high = result.modulus_interval[band]
@@ -55,7 +57,14 @@ def summary(result: SnrResult) -> str:
             f"{band:>4}  {place:>13}  {decibels(result.db[band]):>10}  {f'[{number(low)}, {number(high)}]':>18}  "
             f"{result.modulus[band]:>7.3f} [{mu_low:.3f}, {mu_high:.3f}]  {result.category[band]}"
         )
-    lines += [mean_line(result), CATEGORY, delivered_line(result), decay_line(result), sentence(result), *remarks(result)]
+    lines += [
+        mean_line(result),
+        CATEGORY,
+        delivered_line(result),
+        decay_line(result),
+        sentence(result),
+        *remarks(result),
+    ]
     return "\n".join(lines)
 
 
@@ -127,10 +136,16 @@ def decay_line(result: SnrResult) -> str:
     if math.isnan(decay.db_per_octave.value):
         return f"decay: not defined ({decay.db_per_octave.reason})"
     difference = decay.aic_difference.value
-    fit = "neither fits clearly better" if abs(difference) < 2 else "power law fits better" if difference > 0 else "exponential fits better"
+    fit = (
+        "neither fits clearly better"
+        if abs(difference) < 2
+        else "power law fits better"
+        if difference > 0
+        else "exponential fits better"
+    )
     out = f"; left out: bands {_bands(decay.left_out)}" if decay.left_out else ""
     return (
-        f"decay: {slope_text(decay.db_per_octave)} dB/octave, or {slope_text(decay.db_per_cycle, 0)} dB per cycle/pixel; "
+        f"decay: {slope_text(decay.db_per_octave)} dB/octave, {slope_text(decay.db_per_cycle, 0)} dB per cycle/pixel; "
         f"{fit} (AIC {decay.aic_octave:.1f} for a power law, {decay.aic_cycle:.1f} for an exponential){out}"
     )
 

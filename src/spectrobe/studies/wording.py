@@ -26,6 +26,8 @@ def sentence(result: DecomposeResult) -> str:
     name, images, score = result.model_name, f"{result.n_images} images", result.score
     if np.isnan(score.value):
         return f"These {images} cannot tell what {name} relies on: {_why_not(result)}."
+    if np.isnan(score.low):
+        return f"These {images} cannot tell what {name} relies on: {score.reason}."
     told = (
         f"score {score.value:.2f}, {percent(score.confidence)} interval {score.low:.2f} to {score.high:.2f}, "
         "where 1 is the lowest band alone and 0 all bands alike"

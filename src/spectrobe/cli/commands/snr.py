@@ -104,7 +104,7 @@ def command(
         raise InputError(f"expected {said} together with --model, which it is about")
     terminal = Terminal(quiet, json)
     with run_folder(out, "snr", data) as folder:
-        with terminal.progress() as progress:
+        with terminal.progress("perturbed images") as progress:
             classifier = _opened_model(model, {**for_model, "size": size}) if model is not None else None
             asked |= {"model": classifier} if classifier is not None else {"size": size}
             columns = {"image_column": image_column, "label_column": label_column, "class_map": class_map}
