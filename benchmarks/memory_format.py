@@ -62,6 +62,5 @@ for precision in ("float32", "bfloat16"):
         fresh, "demo", images=arguments.images, precision=precision, batch_size=32, **game
     )
 shift = np.abs(results["bfloat16"].shapley - results["float32"].shapley) / results["float32"].stderr
-print(
-    f"bfloat16 moves phi by at most {shift.max():.3f} standard errors ({arguments.images} images, M = {arguments.bands})"
-)
+images = f"{arguments.images} images, M = {arguments.bands}"
+print(f"bfloat16 moves phi by at most {shift.max():.3f} standard errors ({images})")

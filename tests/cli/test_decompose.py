@@ -29,7 +29,8 @@ def test_a_run_from_a_folder_of_images(cli: Cli, world: Path) -> None:
     assert lines[0] == "python:toys:blunt on images: 12 images, 4 bands, absence mean, exact design"
     for band in range(4):
         low, high = result.interval[band]
-        wanted = f"{band} {band / 8:.3f}-{(band + 1) / 8:.3f} {result.shapley[band]:+.3f} [{low:+.3f}, {high:+.3f}]"
+        numbers = f"{result.shapley[band]:+.3f} {result.stderr[band]:.3f} [{low:+.3f}, {high:+.3f}]"
+        wanted = f"{band} {band / 8:.3f}-{(band + 1) / 8:.3f} {numbers}"
         assert any(" ".join(line.split()).startswith(wanted) for line in lines), wanted
     total = result.information
     assert f"v(all) - v(empty), usable-information: {total} nats; efficiency gap" in outcome.out

@@ -20,7 +20,7 @@ from spectrobe.game.coalitions import Design, members
 from spectrobe.game.table import PER_CELL, PayoffTable, cells_from_logits
 from spectrobe.spectrum import BandMixer, band_energy
 
-_BLOCK_BYTES = 128 * 2**20
+_BLOCK_BYTES, _BLOCK_BYTES_DEVICE = 8 * 2**20, 256 * 2**20  # CPUs transform three times faster inside their cache
 _CELL_LOGITS = 2**19  # logits turned into cells at a time, of which a copy a temperature is made
 
 Forward = Callable[[Tensor], Tensor]
@@ -101,7 +101,9 @@ class Evaluator:
             ids=shard.ids,
             label=labels.cpu().numpy(),
             digest=tuple(content_digest(image) for image in shard.pixels),
-            band_power=band_energy(shard.pixels - shard.pixels.mean((2, 3), keepdim=True), self.bands).numpy(),
+            band_power=torch.cat(
+                [band_energy(image - image.mean((2, 3), keepdim=True), self.bands) for image in shard.pixels.split(1)]
+            ).numpy(),
             coalition=masks,
             **{name: cell.cpu().numpy() for name, cell in stored.items()},
             n_classes=self.n_classes,
@@ -111,7 +113,8 @@ class Evaluator:
         """Coalition images of all (image, coalition) pairs, row-major, a batch at a time: (first pair, images)."""
         n, k = played.shape
         size = shard.pixels[0].numel()
-        block = max(1, _BLOCK_BYTES // (4 * size * (self.bands.n_bands + 1)))
+        most = _BLOCK_BYTES if self.device.type == "cpu" else _BLOCK_BYTES_DEVICE
+        block = max(1, most // (4 * size * (self.bands.n_bands + 1)))
         batch = torch.empty(self.batch_size, size, device=self.device)
         filled = done = 0
         for start in range(0, n, block):

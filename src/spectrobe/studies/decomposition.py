@@ -266,8 +266,8 @@ def _warned_of(fitted: Fit, value: Value) -> tuple[str, ...]:
         )
     if 0 < fitted.tau[-1] < TEMPERATURES[1]:
         warnings.append(
-            f"the inverse temperature fitted with all bands is {fitted.tau[-1]:.2g}, below {TEMPERATURES[1]:g} where the "
-            "stored grid is coarse: logits are very large; scale them down"
+            f"the inverse temperature fitted with all bands is {fitted.tau[-1]:.2g}, below {TEMPERATURES[1]:g} where "
+            "the stored grid is coarse: logits are very large; scale them down"
         )
     return tuple(warnings)
 
@@ -302,7 +302,7 @@ def _intact_accuracy(payoffs: Payoffs, settings: Settings) -> Estimate | None:
 
 
 def _right(chunk: PayoffTable) -> np.ndarray:
-    return (chunk.predicted[:, 0] == chunk.label).astype(np.float64)
+    return np.asarray(chunk.predicted[:, 0] == chunk.label)
 
 
 def _power_db(payoffs: Payoffs) -> np.ndarray:

@@ -40,7 +40,7 @@ from spectrobe.studies.decomposition import DecomposeResult
 from spectrobe.studies.runs import environment
 from spectrobe.studies.settings import Settings
 
-N_SAMPLE = 24
+N_SAMPLE = 16
 """The self-check looks at this many intact images."""
 
 _ABSENCE_FILE = "absence.safetensors"

@@ -144,10 +144,9 @@ class RobustnessResult:
         mce, each = summary_of.mce_against(
             self.predictions, self.conditions, reference.predictions, reference.conditions, self.confidence
         )
-        undefined = [name for name in self.failed if any(c.name == name and c.severity for c in self.conditions)]
-        undefined += [name for name in reference.failed if any(c.name == name for c in reference.conditions)]
-        if undefined:
-            mce, each = Estimate.undefined(f"{', '.join(undefined)} failed", self.confidence), {}
+        for mean in (self.mean_corruption_error, reference.mean_corruption_error):
+            if mean is not None and mean.reason:
+                mce, each = Estimate.undefined(mean.reason, self.confidence), {}
         name = f"{reference.model_name} on {reference.data_name}"
         return replace(self, mce=mce, relative_error=each, reference=name)
 

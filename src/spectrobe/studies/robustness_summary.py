@@ -67,7 +67,8 @@ def mean_corruption_error(
     """Mean error over corruptions and severities, not normalised, and each corruption's over its severities."""
     families = corruption_families(conditions)
     each: dict[str, Estimate] = {}
-    for name in set(failed) - {condition.name for condition in conditions}:  # never begun, as an incomplete severity
+    begun = {condition.name for condition in conditions}
+    for name in [name for name in failed if name not in begun]:  # as a severity whose images are incomplete
         family, colon, severity = name.rpartition(":")
         if colon and severity.isdecimal():
             each[family] = Estimate.undefined(f"{name} failed", confidence)

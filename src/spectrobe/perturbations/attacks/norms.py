@@ -67,7 +67,8 @@ def distance(delta: Tensor, norm: Norm) -> Tensor:
     if norm == "linf":
         return flat.abs().amax(1)
     # summed in float64: in float32 the sum of 150,000 squares is off by 1e-6 of itself, and the ball with it
-    return torch.linalg.vector_norm(flat, dim=1, dtype=double(flat.device)).to(flat.dtype)
+    length: Tensor = torch.linalg.vector_norm(flat, dim=1, dtype=double(flat.device))
+    return length.to(flat.dtype)
 
 
 def per_image(values: Tensor) -> Tensor:
