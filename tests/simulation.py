@@ -9,8 +9,8 @@ import numpy as np
 from spectrobe.bands import BandPartition
 from spectrobe.game.coalitions import ExactDesign, PermutationDesign, make_design
 from spectrobe.game.fit import Payoffs, fit, fit_temperatures, replicate
-from spectrobe.game.intervals import bootstrap_weights, mean_intervals
-from spectrobe.game.scores import score_estimate, score_functions
+from spectrobe.game.intervals import bootstrap_weights, mean_estimate, mean_intervals
+from spectrobe.game.scores import score_estimates, score_functions
 from spectrobe.game.sharing import shift_from_shared_temperatures
 from spectrobe.game.values import make_value
 from spectrobe.seeding import numpy_generator
@@ -54,9 +54,9 @@ def coverage(value: str, design: str, n_images: int, repeats: int, n_replicates:
         note("all phi", 0.0, 0.0, 0.0 if inside.all() else 1.0)
         weights = np.concatenate([np.ones((1, n_images)), bootstrap_weights(n_images, repeat, n_replicates)])
         replicates = replicate(payoffs, game, game_value, fitted.rows, weights)
-        for name, score in scores.items():
-            estimate = score_estimate(name, score, replicates)
-            note(name, estimate.low, estimate.high, float(score(truth)))
+        information = mean_estimate(fitted.payoffs[:, 0] - fitted.payoffs[:, -1])
+        for name, estimate in score_estimates(BANDS, fitted.rows, information, replicates).items():
+            note(name, estimate.low, estimate.high, float(scores[name](truth)))
     del half["all phi"]
     return Coverage(
         {name: float(np.mean(found)) for name, found in held.items()},

@@ -606,6 +606,38 @@ class TestFolder:
         assert frame.loc["clean", "accuracy_low"] < frame.loc["clean", "accuracy"] < frame.loc["clean", "accuracy_high"]
 
 
+class TestRealNetwork:
+    """cifar-resnet8 on 40 CIFAR-10 images; every number is computed again here, by other means."""
+
+    def test_numbers_agree_with_a_computation_by_hand(self) -> None:
+        shared = Path(__file__).resolve().parents[3] / "shared"
+        if not (shared / "data/cifar10/test.parquet").exists():
+            pytest.skip("needs ../shared (CIFAR-10 images and cifar-resnet8)")
+        from benchmarks.machine import cifar10, cifar_resnet8
+
+        (x, y), net = cifar10(40), cifar_resnet8()
+        items = "gaussian_noise:3,contrast:5,pgd_linf:eps=1/255..4/255;steps=5,noise_linf:eps=4/255"
+        found = measure(net, x, y, items)
+        ids = [str(i) for i in range(40)]
+        with torch.no_grad():
+            for name, severity in (("gaussian_noise", 3), ("contrast", 5)):
+                logits = net(sb.perturbation(name, severity=severity)(x, ids=ids))
+                measured, log_q = (
+                    getattr(found, what)[f"{name}:{severity}"] for what in ("accuracy", "log_likelihood")
+                )
+                assert measured.value == pytest.approx(float((logits.argmax(1) == y).double().mean()), abs=1e-12)
+                by_hand = float(torch.log_softmax(logits.double(), 1)[torch.arange(40), y].mean())
+                assert log_q.value == pytest.approx(by_hand, abs=1e-5)
+            clean = float((net(x).argmax(1) == y).double().mean())
+        assert found.clean.value == pytest.approx(clean, abs=1e-12) and clean > 0.6
+        falling = [found.accuracy[f"pgd_linf:eps={k}/255;steps=5"].value for k in (1, 2, 4)]
+        assert clean > falling[0] > falling[1] > falling[2]
+        assert found.accuracy["noise_linf:eps=4/255"].value > falling[0]
+        assert found.warnings == () and found.failed == {}
+        linf = found.predictions.linf[found.predictions.clean_right == 1]
+        np.testing.assert_allclose(linf[:, 2:5].max(axis=0), np.asarray([1, 2, 4]) / 255, rtol=1e-5)
+
+
 class TestProgress:
     def test_forward_passes_add_up_to_what_was_announced(self) -> None:
         class Counter:

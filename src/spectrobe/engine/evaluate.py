@@ -102,7 +102,7 @@ class Evaluator:
             label=labels.cpu().numpy(),
             digest=tuple(content_digest(image) for image in shard.pixels),
             band_power=torch.cat(
-                [band_energy(image - image.mean((2, 3), keepdim=True), self.bands) for image in shard.pixels.split(1)]
+                [band_energy((image - image.mean((1, 2), keepdim=True))[None], self.bands) for image in shard.pixels]
             ).numpy(),
             coalition=masks,
             **{name: cell.cpu().numpy() for name, cell in stored.items()},

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from spectrobe.bands import BandPartition
-from spectrobe.game.intervals import Estimate, Replicates, percentile, studentised
+from spectrobe.game.intervals import Estimate, Replicates, mean_estimate, percentile, studentised
 
 ScoreFunction = Callable[[np.ndarray], np.ndarray]
 DEFAULT_SCORE = "signed"
@@ -52,6 +52,23 @@ def score_estimate(name: str, statistic: ScoreFunction, replicates: Replicates, 
     """The score called `name`, or a difference of such scores, with its interval."""
     interval = percentile if name in FOLDED else studentised
     return interval(statistic, replicates, confidence)
+
+
+def score_estimates(
+    bands: BandPartition, rows: np.ndarray, information: Estimate, replicates: Replicates
+) -> dict[str, Estimate]:
+    """Every score with its interval, as results hold them.
+
+    rows: per-image Shapley values (N, M).   information: v(all) - v(empty).   Two scores are means over images and have
+    Student's interval, as the Shapley values do; the others a bootstrap's.
+    """
+    confidence = information.confidence
+    lowest = rows[:, : lowest_bands(bands)].sum(axis=1)
+    found = {"information": information, "low-band": mean_estimate(lowest, confidence)}
+    for name, statistic in score_functions(bands).items():
+        if name not in found:
+            found[name] = score_estimate(name, statistic, replicates, confidence)
+    return found
 
 
 def lowest_bands(bands: BandPartition) -> int:

@@ -15,7 +15,7 @@ from spectrobe.errors import InputError, SpectrobeError
 from spectrobe.game import shapley
 from spectrobe.game.fit import Fit, Payoffs, fit, replicate
 from spectrobe.game.intervals import Estimate, Replicates, bootstrap_weights, mean_estimate, mean_intervals, wilson
-from spectrobe.game.scores import DEFAULT_SCORE, NEEDS_INFORMATION, lowest_bands, score_estimate, score_functions
+from spectrobe.game.scores import DEFAULT_SCORE, NEEDS_INFORMATION, score_estimates, score_functions
 from spectrobe.game.table import PayoffTable
 from spectrobe.game.temperature import TEMPERATURES
 from spectrobe.game.values import Value, make_value
@@ -279,19 +279,11 @@ def replicates_of(payoffs: Payoffs, settings: Settings, fitted: Fit) -> Replicat
 
 
 def _scores(settings: Settings, replicates: Replicates, rows: np.ndarray, information: Estimate) -> dict[str, Estimate]:
-    lowest = rows[:, : lowest_bands(settings.bands)].sum(axis=1)
-    # these two are means over images, and have Student's interval as the Shapley values do
-    means = {"information": information, "low-band": mean_estimate(lowest, settings.confidence)}
-    scores: dict[str, Estimate] = {}
-    for name, statistic in score_functions(settings.bands).items():
-        if name in means:
-            scores[name] = means[name]
-        elif name in NEEDS_INFORMATION and not information.low > 0:
-            reason = f"v(all) - v(empty) is not above 0 by its {percent(settings.confidence)} interval"
-            scores[name] = Estimate.undefined(reason, settings.confidence)
-        else:
-            scores[name] = score_estimate(name, statistic, replicates, settings.confidence)
-    return scores
+    found = score_estimates(settings.bands, rows, information, replicates)
+    if not information.low > 0:
+        reason = f"v(all) - v(empty) is not above 0 by its {percent(settings.confidence)} interval"
+        found |= {name: Estimate.undefined(reason, settings.confidence) for name in NEEDS_INFORMATION}
+    return {name: found[name] for name in score_functions(settings.bands)}
 
 
 def _intact_accuracy(payoffs: Payoffs, settings: Settings) -> Estimate | None:

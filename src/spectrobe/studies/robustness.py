@@ -44,7 +44,7 @@ def robustness(
 
     model, data: as `decompose` takes them; labels are needed.
     perturbations: a string in the command line's form ("imagenet-c,pgd_linf:eps=1/255..8/255"), a Perturbation, any
-        callable (x) -> x, or a list of these.
+        callable (x) -> x, or a list of these. Of a callable the run's identity holds the name alone.
     tree: ROOT of ROOT/CORRUPTION/SEVERITY/CLASS/image.jpg, as ImageNet-C is laid out; `data` may then be left out.
     against: perturbed data of the same images as `data`, paired by path. Stored images that have the model's input size
         already, unlike their clean counterparts, are used as they are; all others are resized and cropped as these.

@@ -30,6 +30,7 @@ from spectrobe.errors import BadImageError, InputError, RunFolderError
 from spectrobe.models import open_model
 from spectrobe.models.base import Geometry, Model
 from spectrobe.models.check import check_model
+from spectrobe.models.identity import versions
 from spectrobe.seeding import seeded_order
 from spectrobe.studies.robustness_conditions import Condition, Item, Plan, build
 from spectrobe.studies.robustness_player import RobustnessPlayer
@@ -180,6 +181,7 @@ def _settle(
         stack.enter_context(folder.lock())
         begun = folder.read_json("run.json") if folder.exists("run.json") else None
     base, device = run.loader.data, run.player.device
+    foolbox = versions("foolbox") if any(c.kind == "minimum-norm" for c in run.conditions) else {}
     identity = plain(
         {
             "settings": run.settings.to_dict(),
@@ -193,7 +195,7 @@ def _settle(
             "precision": "float32",
             "asked": {"batch_size": execution["batch_size"]},
             "threads": torch.get_num_threads(),
-            "versions": {name: environment()["versions"].get(name) for name in ("spectrobe", "torch")},
+            "versions": {**{name: environment()["versions"].get(name) for name in ("spectrobe", "torch")}, **foolbox},
         }
     )
     if begun is not None:
