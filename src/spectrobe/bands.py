@@ -164,10 +164,15 @@ class BandPartition:
         count = len(self.edges) - 1
         name = f"{self.scheme}:{count}" if self.scheme in ("square", "radial", "octaves") else "edges:"
         if name == "edges:":
-            name += ",".join(repr(edge) for edge in self.edges)
+            name += ",".join(_shortest(edge) for edge in self.edges)
         if self.norm == "radial" and self.scheme != "radial":
             name += ":radial"
         return name + (":dc" if self.dc == "own" else "")
+
+
+def _shortest(edge: float) -> str:
+    """The shortest text that reads back as the same number."""
+    return text if float(text := f"{edge:g}") == edge else repr(edge)
 
 
 def _suffixes(text: str) -> tuple[str, Norm, DC]:

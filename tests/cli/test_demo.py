@@ -34,7 +34,8 @@ def test_what_the_demo_prints_and_writes(cli: Cli, stand_ins: None) -> None:
     other = result.with_value("log-likelihood")
     for band in range(8):
         cells = [
-            f"{r.shapley[band]:+.3f} [{r.interval[band, 0]:+.3f}, {r.interval[band, 1]:+.3f}]" for r in (result, other)
+            f"{r.shapley[band]:+.3f} {r.stderr[band]:.3f} [{r.interval[band, 0]:+.3f}, {r.interval[band, 1]:+.3f}]"
+            for r in (result, other)
         ]
         line = next(line for line in text if line.startswith(f"{band} {band / 16:.3f}-"))
         assert all(cell in line for cell in cells)

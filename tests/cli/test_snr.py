@@ -130,3 +130,15 @@ def test_score_under(cli: Cli, world: Path) -> None:
     assert refused.code == 2
     assert "--bands square:4" in refused.err
     assert cli("score", "noise", "--under", "run").code == 2
+
+
+def test_other_commands_on_an_snr_run(cli: Cli, noisy: Path) -> None:
+    assert cli("snr", "clean", "--perturb", "contrast:1-2", "--bands", 4, "--out", "run").code == 0
+    shown = cli("show", "run")
+    assert shown.code == 0, shown.err
+    assert shown.out.strip() == sb.load("run").summary().strip()
+    assert cli("show", "run", "--json").out == (noisy / "run/result.json").read_text()
+    for call in (("show", "run", "--by-class"), ("compare", "run", "run"), ("score", "run", "--under", "run")):
+        refused = cli(*call)
+        assert refused.code == 2
+        assert "run of decompose" in refused.err

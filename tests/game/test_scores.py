@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 
 from spectrobe.bands import BandPartition
-from spectrobe.game.intervals import Replicates, percentile, studentised
+from spectrobe.game.intervals import (
+    Replicates,
+    bootstrap_weights,
+    mean_estimate,
+    percentile,
+    studentised,
+    weighted_covariance,
+)
 from spectrobe.game.scores import (
     DEFAULT_SCORE,
     FOLDED,
@@ -18,6 +25,7 @@ from spectrobe.game.scores import (
     falling_weights,
     published_score,
     score_estimate,
+    score_estimates,
     score_functions,
 )
 
@@ -165,3 +173,22 @@ def test_every_score_has_its_meaning_and_interval() -> None:
     for name, function in functions.items():
         expected = (percentile if name == "published" else studentised)(function, replicates, 0.9)
         assert score_estimate(name, function, replicates, 0.9) == expected
+
+
+def test_means_among_the_scores_have_students_interval_and_the_others_a_bootstraps() -> None:
+    rng = np.random.default_rng(0)
+    for bands, lowest in ((BandPartition.square(8), 1), (BandPartition.square(7, dc="own"), 2)):
+        rows = PROFILE + rng.normal(size=(50, 8)) * 0.1
+        weights = np.concatenate([np.ones((1, 50)), bootstrap_weights(50, 0, 199)])
+        replicates = Replicates(weights @ rows / 50, weighted_covariance(rows, rows, weights))
+        information = mean_estimate(rows.sum(axis=1), 0.9)
+        found = score_estimates(bands, rows, information, replicates)
+        assert set(found) == set(MEANINGS)
+        assert found["information"] == information
+        assert found["low-band"] == mean_estimate(rows[:, :lowest].sum(axis=1), 0.9)
+        functions = score_functions(bands)
+        for name in set(found) - {"information", "low-band"}:
+            assert found[name] == score_estimate(name, functions[name], replicates, 0.9)
+        for name, estimate in found.items():
+            assert estimate.value == pytest.approx(float(functions[name](rows.mean(axis=0))), abs=1e-12)
+            assert estimate.low < estimate.value < estimate.high or name == "published"

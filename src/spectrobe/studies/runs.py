@@ -32,8 +32,19 @@ def load(folder: str | os.PathLike[str]) -> Any:
         return load_snr(content, RunFolder(folder, rows="snr"))
     kinds: dict[str, Any] = {"decompose": DecomposeResult, "robustness": RobustnessResult}
     if content.get("kind") not in kinds:
-        raise RunFolderError(f"{run.path}: expected a result of kind decompose or snr, got {content.get('kind')!r}")
+        expected = ", ".join((*kinds, "snr"))
+        raise RunFolderError(f"{run.path}: expected a result of kind {expected}, got {content.get('kind')!r}")
     return kinds[content["kind"]].from_dict(content, run)
+
+
+def load_decomposition(folder: str | os.PathLike[str]) -> DecomposeResult:
+    """The result of a finished run of decompose; RunFolderError also when the run is of another kind."""
+    from spectrobe.studies.decomposition import DecomposeResult
+
+    found = load(folder)
+    if not isinstance(found, DecomposeResult):
+        raise RunFolderError(f"{os.fspath(folder)}: expected a run of decompose, got a run of another command")
+    return found
 
 
 def save_decomposition(result: DecomposeResult, folder: str | os.PathLike[str]) -> None:

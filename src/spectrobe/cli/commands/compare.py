@@ -35,9 +35,9 @@ def command(
     from spectrobe.cli.outcome import DONE, FAILED, finish, write_result
     from spectrobe.engine.store import json_text
     from spectrobe.studies.compare import compare
-    from spectrobe.studies.runs import load
+    from spectrobe.studies.runs import load_decomposition
 
-    a, b = load(run_a), load(run_b)
+    a, b = load_decomposition(run_a), load_decomposition(run_b)
     found = compare(a, b)
     p_values = found.p_worse(metric or ["score"]) if fail_if_worse else {}
     worse = found.worse(list(p_values)) if p_values else {}

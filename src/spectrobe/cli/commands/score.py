@@ -18,16 +18,13 @@ def command(
 ) -> int:
     """How much of what a model leans on survives the perturbations of an SNR run."""
     from spectrobe.engine.store import json_text
-    from spectrobe.studies.decomposition import DecomposeResult
-    from spectrobe.studies.runs import load
+    from spectrobe.studies.runs import load, load_decomposition
     from spectrobe.studies.score_under import score_under, summary
     from spectrobe.studies.snr_result import SnrResult, SnrStudy
 
-    result, snr = load(run), load(under)
-    if not isinstance(result, DecomposeResult):
-        raise InputError(f"{run}: expected a run folder of decompose")
+    result, snr = load_decomposition(run), load(under)
     if not isinstance(snr, SnrResult | SnrStudy):
-        raise InputError(f"{under}: expected a run folder of snr")
+        raise InputError(f"{under}: expected a run of snr, got a run of another command")
     scores = score_under(result, snr)
     terminal = Terminal(json=json)
     terminal.show(summary(scores))

@@ -8,6 +8,7 @@ import typer
 
 from spectrobe.cli import options
 from spectrobe.cli.terminal import Terminal
+from spectrobe.errors import InputError
 
 if TYPE_CHECKING:
     from spectrobe.studies.decomposition import DecomposeResult
@@ -23,14 +24,22 @@ def command(
     quiet: options.Quiet = False,
     json: options.Json = False,
 ) -> int:
-    """A finished decomposition once more: other values, profiles by class, unusual images; the model is not needed."""
+    """A finished run once more; of decompose also other values, classes, unusual images. No model is needed."""
     from spectrobe.cli import show
     from spectrobe.cli.outcome import DONE
-    from spectrobe.engine.store import json_text
+    from spectrobe.engine.store import RunFolder, json_text
+    from spectrobe.studies.decomposition import DecomposeResult
     from spectrobe.studies.runs import load
     from spectrobe.studies.wording import sentence
 
     terminal, result = Terminal(quiet, json), load(run)
+    if not isinstance(result, DecomposeResult):
+        if value is not None or by_class or unusual:
+            raise InputError(f"expected --value, --by-class and --unusual with a run of decompose, got {run}")
+        terminal.show(result.summary())
+        if json:
+            terminal.give(RunFolder(run).read_bytes("result.json").decode())
+        return DONE
     if value is not None and value != result.value:
         result = result.with_value(value)
     parts = [*show.decomposition([result], terminal.out), sentence(result)]
