@@ -94,8 +94,8 @@ class Counting:
 
 
 def self_check_passes(n_images: int) -> int:
-    """Forward passes of the self-check: the sample once, a few images three times, and one image more in the last."""
-    return min(N_SAMPLE, n_images) + 3 * min(FEW, n_images) + 1
+    """Forward passes before a run: the sample once, a few images three times, one more in the last, one more again."""
+    return min(N_SAMPLE, n_images) + 3 * min(FEW, n_images) + 1 + 1
 
 
 class Recorder:

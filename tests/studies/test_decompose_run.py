@@ -249,3 +249,17 @@ def test_paths_and_strings_name_the_same_folder(tmp_path: Path) -> None:
     one = sb.decompose(net, data, out=tmp_path / "run", **PLAIN)
     assert_same(one, sb.decompose(net, data, out=f"{tmp_path}/run/", **PLAIN))
     assert_same(one, sb.load(f"{tmp_path}/run"))
+
+
+def test_another_function_of_the_same_name_is_refused(tmp_path: Path) -> None:
+    draws = torch.Generator().manual_seed(0)
+    images, labels = torch.rand(8, 1, 8, 8, generator=draws), torch.arange(8) % 2
+
+    def run(sign: float) -> sb.DecomposeResult:
+        model = lambda x: sign * torch.stack([x.mean((1, 2, 3)), x.std((1, 2, 3))], dim=1)  # noqa: E731  # no name
+        return sb.decompose(model, (images, labels), bands=2, value="accuracy", absence="zero", out=tmp_path / "run")
+
+    first = run(1.0)
+    assert np.array_equal(run(1.0).shapley, first.shapley)
+    with pytest.raises(RunFolderError, match=r"model\.answers"):
+        run(-1.0)

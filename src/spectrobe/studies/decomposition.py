@@ -130,7 +130,16 @@ class DecomposeResult:
 
     @property
     def payoffs(self) -> np.ndarray:
-        """Payoff of each image and coalition at the fitted tau: (N, 2**M), NaN where not evaluated; by position."""
+        """Payoff of each image and coalition at the fitted tau: (N, 2**M), NaN where not evaluated; by position.
+
+        Raises SpectrobeError above 4 GiB, naming `fit.coalition` and `fit.payoffs`, which hold what was evaluated.
+        """
+        size = self.n_images * 2**self.bands.n_bands * 8
+        if size > 4 * 2**30:
+            raise SpectrobeError(
+                f"the table of all {2**self.bands.n_bands:,} coalitions takes {size / 2**30:.0f} GiB: "
+                "use result.fit.coalition and result.fit.payoffs, which hold those that were played"
+            )
         out = np.full((self.n_images, 2**self.bands.n_bands), np.nan)
         np.put_along_axis(out, self.fit.coalition, self.fit.payoffs, axis=1)
         out.setflags(write=False)
