@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+import spectrobe as sb
 from spectrobe.engine import phases
 from spectrobe.perturbations.attacks import BoundedAttack
 from spectrobe.studies.robustness_conditions import Condition
@@ -136,3 +138,15 @@ def stopping(phase: str, count: int) -> Iterator[None]:
         yield
     finally:
         phases._listeners.remove(stop)
+
+
+def measure(model: Any, x: Tensor, y: Tensor, perturbations: Any, **settings: Any) -> sb.RobustnessResult:
+    return sb.robustness(model, (x, y), perturbations, **{"batch_size": 40, **settings})
+
+
+def identity(x: Tensor) -> Tensor:
+    return x
+
+
+def black(x: Tensor) -> Tensor:
+    return torch.zeros_like(x)
