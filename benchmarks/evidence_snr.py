@@ -19,9 +19,9 @@ from pathlib import Path
 import torch
 
 from benchmarks.machine import SHARED, machine
-from spectrobe.studies.snr import snr_study
-from spectrobe.studies.snr_result import SnrResult, SnrStudy
-from spectrobe.studies.snr_wording import PATTERNS, robust_text, slope_text
+from spectrobe.studies.snr.result import SnrResult, SnrStudy
+from spectrobe.studies.snr.study import snr_study
+from spectrobe.studies.snr.wording import PATTERNS, robust_text, slope_text
 
 DATA = SHARED / "data" / "imagenet-sample"
 MODEL = "demo:efficientnet-lite0"

@@ -14,7 +14,7 @@ from spectrobe.data import ImageData
 from spectrobe.errors import BadImageError
 from spectrobe.models.base import Geometry
 from spectrobe.models.check import _FEW as FEW
-from spectrobe.studies.preparation import N_SAMPLE
+from spectrobe.studies.decompose.preparation import N_SAMPLE
 
 SHAPE = (3, 16, 16)
 N_CLASSES = 4

@@ -18,40 +18,40 @@ if TYPE_CHECKING:
     from spectrobe.spectrum import band_images as band_images
     from spectrobe.spectrum import coalition_images as coalition_images
     from spectrobe.studies.compare import compare as compare
-    from spectrobe.studies.decompose import decompose as decompose
-    from spectrobe.studies.decomposition import DecomposeResult as DecomposeResult
-    from spectrobe.studies.robustness import robustness as robustness
-    from spectrobe.studies.robustness_result import RobustnessResult as RobustnessResult
+    from spectrobe.studies.decompose.result import DecomposeResult as DecomposeResult
+    from spectrobe.studies.decompose.study import decompose as decompose
+    from spectrobe.studies.robustness.result import RobustnessResult as RobustnessResult
+    from spectrobe.studies.robustness.study import robustness as robustness
     from spectrobe.studies.runs import load as load
     from spectrobe.studies.score_under import score_under as score_under
-    from spectrobe.studies.snr import snr_study as snr_study
-    from spectrobe.studies.snr import spectral_snr as spectral_snr
-    from spectrobe.studies.snr_result import SnrResult as SnrResult
-    from spectrobe.studies.snr_result import SnrStudy as SnrStudy
+    from spectrobe.studies.snr.result import SnrResult as SnrResult
+    from spectrobe.studies.snr.result import SnrStudy as SnrStudy
+    from spectrobe.studies.snr.study import snr_study as snr_study
+    from spectrobe.studies.snr.study import spectral_snr as spectral_snr
 
 _WHERE = {
     "BandPartition": "bands",
-    "DecomposeResult": "studies.decomposition",
+    "DecomposeResult": "studies.decompose.result",
     "Estimate": "game.intervals",
-    "RobustnessResult": "studies.robustness_result",
-    "SnrResult": "studies.snr_result",
-    "SnrStudy": "studies.snr_result",
+    "RobustnessResult": "studies.robustness.result",
+    "SnrResult": "studies.snr.result",
+    "SnrStudy": "studies.snr.result",
     "SpectrobeError": "errors",
     "band_images": "spectrum",
     "coalition_images": "spectrum",
     "compare": "studies.compare",
-    "decompose": "studies.decompose",
+    "decompose": "studies.decompose.study",
     "figures": "figures",
     "load": "studies.runs",
     "open_data": "data",
     "open_model": "models",
     "perturbation": "perturbations",
     "published": "game.published",
-    "robustness": "studies.robustness",
+    "robustness": "studies.robustness.study",
     "score_under": "studies.score_under",
     "shapley_values": "game.shapley",
-    "snr_study": "studies.snr",
-    "spectral_snr": "studies.snr",
+    "snr_study": "studies.snr.study",
+    "spectral_snr": "studies.snr.study",
 }
 """Name -> the module that has it. Loaded on first use, so that `import spectrobe` is quick and needs torch alone."""
 

@@ -10,7 +10,7 @@ import pytest
 
 import spectrobe as sb
 from spectrobe.cli.commands import demo
-from spectrobe.studies.wording import sentence
+from spectrobe.studies.decompose.wording import sentence
 from tests.cli.calls import Cli, photo, save
 
 

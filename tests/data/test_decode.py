@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import pickle
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,10 +15,11 @@ from spectrobe.errors import BadImageError, InputError
 from spectrobe.models.base import Geometry
 from tests.data import hostile
 from tests.data.hostile import BROKEN, SIZE, encode, photo
+from tests.shared import SHARED
 
 AS_STORED = Geometry()
 RESIZED = Geometry(size=(8, 8), resize=8)
-SAMPLE = Path(__file__).resolve().parents[3] / "shared" / "data" / "imagenet-sample"
+SAMPLE = SHARED / "data" / "imagenet-sample"
 
 
 def as_tensor(array: np.ndarray) -> torch.Tensor:

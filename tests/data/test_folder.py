@@ -17,8 +17,9 @@ from spectrobe.data.labels import imagenet_wordnet_ids
 from spectrobe.errors import BadImageError, InputError
 from spectrobe.models.base import Geometry
 from tests.data.hostile import photo, png
+from tests.shared import SHARED
 
-SAMPLE = Path(__file__).resolve().parents[3] / "shared" / "data" / "imagenet-sample"
+SAMPLE = SHARED / "data" / "imagenet-sample"
 
 
 def make(root: Path, *paths: str) -> Path:

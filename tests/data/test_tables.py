@@ -20,8 +20,9 @@ from spectrobe.data.parquet import ParquetData
 from spectrobe.errors import BadImageError, InputError, MissingExtraError
 from spectrobe.models.base import Geometry
 from tests.data.hostile import encode, photo
+from tests.shared import SHARED
 
-CIFAR = Path(__file__).resolve().parents[3] / "shared" / "data" / "cifar10"
+CIFAR = SHARED / "data" / "cifar10"
 PETS = ("cat", "dog", "horse")
 needs_cifar = pytest.mark.skipif(not CIFAR.is_dir(), reason="CIFAR-10 (../shared/data) is not here")
 

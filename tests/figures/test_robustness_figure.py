@@ -7,9 +7,9 @@ from matplotlib.axes import Axes
 from spectrobe.errors import InputError
 from spectrobe.figures import robustness
 from spectrobe.figures.robustness_figure import DODGE
-from spectrobe.studies.robustness_conditions import Condition
-from spectrobe.studies.robustness_result import RobustnessResult
-from tests.studies.robustness_cases import condition, hand_made
+from spectrobe.studies.robustness.conditions import Condition
+from spectrobe.studies.robustness.result import RobustnessResult
+from tests.studies.robustness.cases import condition, hand_made
 
 
 def result(name: str = "A", families: int = 2, **changes: object) -> RobustnessResult:

@@ -4,7 +4,6 @@ import importlib.util
 import io
 import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +14,7 @@ from torch import Tensor, nn
 from spectrobe.errors import InputError, ModelOutputError
 from spectrobe.game import published
 from spectrobe.models.base import Model
-
-SHARED = Path(__file__).resolve().parents[2].parent / "shared"
+from tests.shared import SHARED
 
 
 def log_sigmoid(x: float) -> float:

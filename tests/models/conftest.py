@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
-from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "models"
+from tests.shared import SHARED
+
+MODELS = SHARED / "models"
 
 
 class SmallNet(nn.Module):
@@ -52,7 +53,7 @@ def images() -> Tensor:
 
 @pytest.fixture(scope="session")
 def resnet8_class() -> type[nn.Module]:
-    path = SHARED / "cifar_resnet8.py"
+    path = MODELS / "cifar_resnet8.py"
     if not path.is_file():
         pytest.skip("needs ../shared/models")
     spec = importlib.util.spec_from_file_location("cifar_resnet8", path)
@@ -67,7 +68,7 @@ def resnet8(resnet8_class) -> nn.Module:
     from safetensors.torch import load_file
 
     model = resnet8_class()
-    model.load_state_dict(load_file(SHARED / "cifar-resnet8.safetensors"))
+    model.load_state_dict(load_file(MODELS / "cifar-resnet8.safetensors"))
     return model.eval()
 
 

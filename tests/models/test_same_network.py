@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from spectrobe.models import Model, check_model, open_model
-from tests.models.conftest import SHARED
+from tests.models.conftest import MODELS
 
 CPU = torch.device("cpu")
 TOLERANCE = 1e-4
@@ -35,7 +35,7 @@ def through_callable(tmp_path, net) -> Model:
 
 def through_onnx(tmp_path, net) -> Model:
     pytest.importorskip("onnxruntime")
-    return open_model(f"onnx:{SHARED}/cifar-resnet8.onnx")
+    return open_model(f"onnx:{MODELS}/cifar-resnet8.onnx")
 
 
 def through_export(tmp_path, net) -> Model:
@@ -47,8 +47,8 @@ def through_export(tmp_path, net) -> Model:
 
 
 def through_python(tmp_path, net) -> Model:
-    weights = SHARED / "cifar-resnet8.safetensors"
-    return open_model(f"python:{SHARED}/cifar_resnet8.py:CifarResNet8?checkpoint={weights}&num_classes=10")
+    weights = MODELS / "cifar-resnet8.safetensors"
+    return open_model(f"python:{MODELS}/cifar_resnet8.py:CifarResNet8?checkpoint={weights}&num_classes=10")
 
 
 def through_hugging_face(tmp_path, net) -> Model:
@@ -104,7 +104,7 @@ def through_timm(tmp_path, net) -> Model:
     registry._model_entrypoints["spectrobe_test_resnet8"] = spectrobe_test_resnet8
     try:
         assert timm.is_model("spectrobe_test_resnet8")
-        return open_model(f"timm:spectrobe_test_resnet8?checkpoint={SHARED}/cifar-resnet8.safetensors")
+        return open_model(f"timm:spectrobe_test_resnet8?checkpoint={MODELS}/cifar-resnet8.safetensors")
     finally:
         del registry._model_entrypoints["spectrobe_test_resnet8"]
 
@@ -149,7 +149,7 @@ def test_normalisation_outside_the_network_is_the_same_too(resnet8, photos):
 def test_self_check_on_photographs(resnet8):
     """Real images: no word about a sound model; the question when labels are out of order or pixels are off."""
     pq, image = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("PIL.Image")
-    path = SHARED.parent / "data" / "cifar10" / "test.parquet"
+    path = MODELS.parent / "data" / "cifar10" / "test.parquet"
     if not path.is_file():
         pytest.skip("needs ../shared/data/cifar10")
     rows = pq.ParquetFile(path).read_row_group(0).slice(0, 100).to_pylist()

@@ -15,9 +15,9 @@ import spectrobe as sb
 from spectrobe.models import Model
 from tests.models.conftest import resnet8, resnet8_class  # noqa: F401  # fixtures
 from tests.models.test_same_network import WAYS
+from tests.shared import SHARED
 
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
-CIFAR, PHOTOGRAPHS = SHARED / "cifar10/test.parquet", SHARED / "imagenet-sample"
+CIFAR, PHOTOGRAPHS = SHARED / "data/cifar10/test.parquet", SHARED / "data/imagenet-sample"
 SETTINGS = {
     "bands": 4,
     "value": "usable-information",

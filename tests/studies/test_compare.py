@@ -12,8 +12,8 @@ from spectrobe.game.fit import Payoffs
 from spectrobe.game.scores import MEANINGS
 from spectrobe.game.table import PayoffTable
 from spectrobe.studies.compare import Comparison, compare
-from spectrobe.studies.decomposition import DecomposeResult, summarise
-from spectrobe.studies.settings import Settings
+from spectrobe.studies.decompose.result import DecomposeResult, summarise
+from spectrobe.studies.decompose.settings import Settings
 from tests.real_table import draw, real_logits, table_from_logits
 
 N = 80

@@ -11,15 +11,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from spectrobe.studies.wording import percent
+from spectrobe.studies.words import percent
 
 if TYPE_CHECKING:
     from spectrobe.bands import BandPartition
     from spectrobe.game.intervals import Estimate
-    from spectrobe.studies.absences import AbsenceAgreement
-    from spectrobe.studies.breakdown import ClassProfiles, UnusualImage
     from spectrobe.studies.compare import Comparison
-    from spectrobe.studies.decomposition import DecomposeResult
+    from spectrobe.studies.decompose.absences import AbsenceAgreement
+    from spectrobe.studies.decompose.breakdown import ClassProfiles, UnusualImage
+    from spectrobe.studies.decompose.result import DecomposeResult
 
 BAR_WIDTH = 12  # characters
 

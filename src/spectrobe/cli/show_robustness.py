@@ -10,12 +10,12 @@ from rich import box
 from rich.table import Table
 
 from spectrobe.perturbations.attacks.norms import written_eps
-from spectrobe.studies.robustness_wording import headline, remarks, sentence, totals
+from spectrobe.studies.robustness.wording import headline, remarks, sentence, totals
 
 if TYPE_CHECKING:
     from spectrobe.game.intervals import Estimate
-    from spectrobe.studies.robustness_conditions import Condition
-    from spectrobe.studies.robustness_result import RobustnessResult
+    from spectrobe.studies.robustness.conditions import Condition
+    from spectrobe.studies.robustness.result import RobustnessResult
 
 
 def parts(result: RobustnessResult) -> list[Any]:

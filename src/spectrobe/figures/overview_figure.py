@@ -23,7 +23,7 @@ from spectrobe.figures.profile_figure import (
 from spectrobe.figures.style import MUTED, PAGE_WIDTH, looks, styled
 
 if TYPE_CHECKING:
-    from spectrobe.studies.decomposition import DecomposeResult
+    from spectrobe.studies.decompose.result import DecomposeResult
 
 MEANINGS = {
     "usable-information": (

@@ -30,7 +30,7 @@ from spectrobe.figures.style import (
 )
 
 if TYPE_CHECKING:
-    from spectrobe.studies.decomposition import DecomposeResult
+    from spectrobe.studies.decompose.result import DecomposeResult
 
 GROUP_WIDTH = 0.66  # of a band's slot, shared by the models drawn side by side in it
 

@@ -17,8 +17,8 @@ from spectrobe.perturbations.attacks.norms import written_eps
 
 if TYPE_CHECKING:
     from spectrobe.game.intervals import Estimate
-    from spectrobe.studies.robustness_conditions import Condition
-    from spectrobe.studies.robustness_result import RobustnessResult
+    from spectrobe.studies.robustness.conditions import Condition
+    from spectrobe.studies.robustness.result import RobustnessResult
 
 FEW = 6
 """So many corruptions of one model are told apart by colour; more become thin lines beside their mean."""

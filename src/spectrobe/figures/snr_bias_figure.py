@@ -17,7 +17,7 @@ from spectrobe.errors import InputError
 from spectrobe.figures.style import INK, MARKERS, MUTED, PAGE_WIDTH, figure_of, looks, restyle, styled
 
 if TYPE_CHECKING:
-    from spectrobe.studies.snr_result import SnrResult, SnrStudy
+    from spectrobe.studies.snr.result import SnrResult, SnrStudy
 
 Color = tuple[float, float, float]
 

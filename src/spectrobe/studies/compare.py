@@ -18,10 +18,10 @@ from spectrobe.game.intervals import (
     weighted_covariance,
 )
 from spectrobe.game.scores import DEFAULT_SCORE, ScoreFunction, score_estimate, score_functions
-from spectrobe.studies.wording import percent
+from spectrobe.studies.words import percent
 
 if TYPE_CHECKING:
-    from spectrobe.studies.decomposition import DecomposeResult
+    from spectrobe.studies.decompose.result import DecomposeResult
 
 GATES = {"score": DEFAULT_SCORE, "information": "information"}
 """What a gate may look at: the metric's name on the command line -> the score."""
@@ -159,6 +159,6 @@ def _restricted(result: DecomposeResult, positions: np.ndarray) -> DecomposeResu
     """The result on some of its images only."""
     if len(positions) == result.n_images:
         return result
-    from spectrobe.studies.decomposition import summarise
+    from spectrobe.studies.decompose.result import summarise
 
     return summarise(result.table().subset(positions), result.settings, result.forward_passes, {}, ())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from spectrobe.errors import RunFolderError
 
 if TYPE_CHECKING:
-    from spectrobe.studies.decomposition import DecomposeResult
+    from spectrobe.studies.decompose.result import DecomposeResult
 
 
 def load(folder: str | os.PathLike[str]) -> Any:
@@ -17,8 +17,8 @@ def load(folder: str | os.PathLike[str]) -> Any:
     Raises RunFolderError when there is none, it is not finished, damaged, or of a newer schema.
     """
     from spectrobe.engine.store import RunFolder
-    from spectrobe.studies.decomposition import DecomposeResult
-    from spectrobe.studies.robustness_result import RobustnessResult
+    from spectrobe.studies.decompose.result import DecomposeResult
+    from spectrobe.studies.robustness.result import RobustnessResult
 
     run = RunFolder(folder)
     if not run.exists("run.json"):
@@ -27,7 +27,7 @@ def load(folder: str | os.PathLike[str]) -> Any:
         raise RunFolderError(f"{run.path}: this run is not finished: the call that began it goes on from what is there")
     content = run.read_json("result.json")
     if content.get("kind") == "snr":
-        from spectrobe.studies.snr_json import load_snr
+        from spectrobe.studies.snr.result_json import load_snr
 
         return load_snr(content, RunFolder(folder, rows="snr"))
     kinds: dict[str, Any] = {"decompose": DecomposeResult, "robustness": RobustnessResult}
@@ -39,7 +39,7 @@ def load(folder: str | os.PathLike[str]) -> Any:
 
 def load_decomposition(folder: str | os.PathLike[str]) -> DecomposeResult:
     """The result of a finished run of decompose; RunFolderError also when the run is of another kind."""
-    from spectrobe.studies.decomposition import DecomposeResult
+    from spectrobe.studies.decompose.result import DecomposeResult
 
     found = load(folder)
     if not isinstance(found, DecomposeResult):

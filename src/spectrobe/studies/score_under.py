@@ -14,8 +14,8 @@ from spectrobe.game.scores import clipped_share
 
 if TYPE_CHECKING:
     from spectrobe.bands import BandPartition
-    from spectrobe.studies.decomposition import DecomposeResult
-    from spectrobe.studies.snr_result import SnrResult, SnrStudy
+    from spectrobe.studies.decompose.result import DecomposeResult
+    from spectrobe.studies.snr.result import SnrResult, SnrStudy
 
 
 @dataclass(frozen=True)

@@ -51,9 +51,9 @@ def command(
     from spectrobe.cli.opening import open_both
     from spectrobe.cli.outcome import finish, write_result
     from spectrobe.engine.absence import DEFAULT_ABSENCE
-    from spectrobe.studies.absences import decompose_with_all_absences
-    from spectrobe.studies.decompose import check_choices, decompose
-    from spectrobe.studies.wording import sentence
+    from spectrobe.studies.decompose.absences import decompose_with_all_absences
+    from spectrobe.studies.decompose.study import check_choices, decompose
+    from spectrobe.studies.decompose.wording import sentence
 
     every_absence = absence == "all"
     settings: dict[str, Any] = {

@@ -11,7 +11,7 @@ from spectrobe.cli.terminal import Terminal
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from spectrobe.studies.decomposition import DecomposeResult
+    from spectrobe.studies.decompose.result import DecomposeResult
 
 MODEL, DATA, FOLDER = "demo:efficientnet-lite0", "demo", "runs/demo"
 PHOTOGRAPH = 17  # of those in `demo`, the one under the profile: an eagle, feathers in front of a smooth ground
@@ -32,8 +32,8 @@ def command(
     from spectrobe.cli import show
     from spectrobe.cli.opening import open_both
     from spectrobe.cli.outcome import finish
-    from spectrobe.studies.decompose import decompose
-    from spectrobe.studies.wording import sentence
+    from spectrobe.studies.decompose.study import decompose
+    from spectrobe.studies.decompose.wording import sentence
 
     terminal = Terminal(quiet, json)
     settings: dict[str, Any] = {"value": "usable-information", "absence": "mean", "design": "exact", "seed": seed}
@@ -64,7 +64,7 @@ def _figure(results: list[DecomposeResult]) -> Figure:
     from spectrobe import figures
     from spectrobe.data import open_data
     from spectrobe.models import open_model
-    from spectrobe.studies.wording import sentence
+    from spectrobe.studies.decompose.wording import sentence
 
     photograph = open_data(DATA).pixels(PHOTOGRAPH, open_model(MODEL).geometry)
     return figures.overview(results, photograph, sentence(results[0]))

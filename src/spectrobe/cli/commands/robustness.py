@@ -64,7 +64,7 @@ def command(
     from spectrobe.cli.outcome import FAILED, finish
     from spectrobe.engine.devices import resolve_device
     from spectrobe.models import open_model
-    from spectrobe.studies.robustness import check_choices, load_reference, robustness
+    from spectrobe.studies.robustness.study import check_choices, load_reference, robustness
 
     size_of_batch = options.number_or_auto(batch_size)
     given: Any = perturb or ()

@@ -20,7 +20,7 @@ def command(
     from spectrobe.engine.store import json_text
     from spectrobe.studies.runs import load, load_decomposition
     from spectrobe.studies.score_under import score_under, summary
-    from spectrobe.studies.snr_result import SnrResult, SnrStudy
+    from spectrobe.studies.snr.result import SnrResult, SnrStudy
 
     result, snr = load_decomposition(run), load(under)
     if not isinstance(snr, SnrResult | SnrStudy):

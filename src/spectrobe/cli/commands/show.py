@@ -11,7 +11,7 @@ from spectrobe.cli.terminal import Terminal
 from spectrobe.errors import InputError
 
 if TYPE_CHECKING:
-    from spectrobe.studies.decomposition import DecomposeResult
+    from spectrobe.studies.decompose.result import DecomposeResult
 
 
 def command(
@@ -28,9 +28,9 @@ def command(
     from spectrobe.cli import show
     from spectrobe.cli.outcome import DONE
     from spectrobe.engine.store import RunFolder, json_text
-    from spectrobe.studies.decomposition import DecomposeResult
+    from spectrobe.studies.decompose.result import DecomposeResult
+    from spectrobe.studies.decompose.wording import sentence
     from spectrobe.studies.runs import load
-    from spectrobe.studies.wording import sentence
 
     terminal, result = Terminal(quiet, json), load(run)
     if not isinstance(result, DecomposeResult):
@@ -57,7 +57,7 @@ def command(
 
 def _by_class(result: DecomposeResult, parts: list[Any], content: dict[str, Any]) -> None:
     from spectrobe.cli import show
-    from spectrobe.studies.breakdown import class_profiles
+    from spectrobe.studies.decompose.breakdown import class_profiles
 
     found = class_profiles(result)
     parts += ["", f"Shapley values by class ({result.unit}), temperatures fitted on all images", show.classes(found)]
@@ -68,7 +68,7 @@ def _by_class(result: DecomposeResult, parts: list[Any], content: dict[str, Any]
 
 def _unusual(result: DecomposeResult, n: int, parts: list[Any], content: dict[str, Any]) -> None:
     from spectrobe.cli import show
-    from spectrobe.studies.breakdown import unusual_images
+    from spectrobe.studies.decompose.breakdown import unusual_images
 
     found = unusual_images(result, n)
     parts += ["", f"images with the most unusual profiles ({result.unit})", show.unusual(found)]

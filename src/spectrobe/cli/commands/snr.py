@@ -86,7 +86,7 @@ def command(
     """Which spatial frequencies of the images survive a perturbation, or your own noise."""
     from spectrobe import figures
     from spectrobe.cli.outcome import FAILED, finish
-    from spectrobe.studies.snr import snr_study
+    from spectrobe.studies.snr.study import snr_study
 
     asked: dict[str, Any] = {
         "bands": bands, "dc": dc, "summary": summary, "images": images, "patch": patch, "confidence": confidence,
