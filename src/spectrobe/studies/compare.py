@@ -101,6 +101,8 @@ def compare(result_a: DecomposeResult, result_b: DecomposeResult) -> Comparison:
     both = a.replicates().paired(b.replicates(), weighted_covariance(a.fit.rows, b.fit.rows, weights))
     scores, p_worse = {}, {}
     for name, statistic in score_functions(result_a.bands).items():
+        if name not in a.scores or name not in b.scores:
+            continue  # a run of a version that did not have this score yet
         undefined = [r for r in (a, b) if np.isnan(r.scores[name].value)]
         if undefined:
             scores[name] = Estimate.undefined(
