@@ -98,7 +98,7 @@ def test_no_zoo_says_where_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_an_unknown_name_and_options_that_do_not_fit(zoo: Path) -> None:
-    with pytest.raises(InputError, match="unknown model 'resnet-plane' .* known are resnet-plain, .*nearest name"):
+    with pytest.raises(InputError, match=r"unknown model 'resnet-plane' .* known are resnet-plain, .*nearest name"):
         open_model(f"demo:zoo/resnet-plane?folder={zoo}")
     with pytest.raises(InputError, match="expected num_classes=100 as asked, got a model of 10 classes"):
         open_model(f"demo:zoo/resnet-plain?folder={zoo}&num_classes=100")
