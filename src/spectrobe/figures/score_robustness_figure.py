@@ -219,4 +219,4 @@ def _cost(box: tuple[float, float, float, float], taken: Sequence[tuple[float, .
         for other in taken
     )
     out = max(0.0, frame.x0 - box[0]) + max(0.0, box[2] - frame.x1) + max(0.0, frame.y0 - box[1])
-    return covered + 50 * (out + max(0.0, box[3] - frame.y1))
+    return float(covered + 50 * (out + max(0.0, box[3] - frame.y1)))
