@@ -62,6 +62,8 @@ def choose(scores: Mapping[str, np.ndarray], measure: str, y: np.ndarray, models
     if not complete or known.sum() < FEWEST or len(set(some.recipes)) < FEWEST:
         return None
     held_out, chosen = held_out_r2(list(complete.values()), y[known], some.recipe)
+    if not chosen:
+        return None
     names = list(complete)
     return Choice(
         measure=measure,
