@@ -98,6 +98,20 @@ class CentrePatches(ImageData):
         return {**self.data.loader_settings(geometry), "patch": list(self.size)}
 
 
+def matched(wanted: Sequence[str], there: Sequence[str]) -> dict[str, int]:
+    """Id of each wanted image -> number of its counterpart among the ids `there`; those without one are left out.
+
+    By id where all are found so, else without the extension where that is unambiguous on both sides, else by id.
+    """
+    number = {image: index for index, image in enumerate(there)}
+    found = {image: number[image] for image in wanted if image in number}
+    stems, others = _stems(wanted), _stems(there)
+    if len(found) == len(wanted) or len(set(stems)) < len(stems) or len(set(others)) < len(others):
+        return found
+    number = {stem: index for index, stem in enumerate(others)}
+    return {image: number[stem] for image, stem in zip(wanted, stems, strict=True) if stem in number}
+
+
 def _partners(clean: ImageData, perturbed: ImageData) -> list[int]:
     """Index in `perturbed` of each clean image's partner."""
     if not (isinstance(clean, FileData) and isinstance(perturbed, FileData)):
@@ -107,20 +121,17 @@ def _partners(clean: ImageData, perturbed: ImageData) -> list[int]:
                 f"{perturbed.name} and {len(clean)} in {clean.name}"
             )
         return list(range(len(clean)))
-    names, others = _stems(clean.ids), _stems(perturbed.ids)
-    if len(set(names)) < len(names) or len(set(others)) < len(others):
-        names, others = list(clean.ids), list(perturbed.ids)
-    place = {name: index for index, name in enumerate(others)}
-    alone = [image for image, name in zip(clean.ids, names, strict=True) if name not in place]
-    known = set(names)
-    extra = [image for image, name in zip(perturbed.ids, others, strict=True) if name not in known]
+    partner = matched(clean.ids, perturbed.ids)
+    taken = set(partner.values())
+    alone = [image for image in clean.ids if image not in partner]
+    extra = [image for index, image in enumerate(perturbed.ids) if index not in taken]
     if alone or extra:
         told = [f"{_some(rest)} of {data.name}" for rest, data in ((alone, clean), (extra, perturbed)) if rest]
         raise InputError(
             f"no partner for {' and '.join(told)}: both folders must hold the same images under the same names "
             "(extensions may differ); remove or rename these"
         )
-    return [place[name] for name in names]
+    return [partner[image] for image in clean.ids]
 
 
 def _stems(ids: Sequence[str]) -> list[str]:
