@@ -123,11 +123,17 @@ def mean_line(result: SnrResult) -> str:
 
 
 def delivered_line(result: SnrResult) -> str:
-    """How large the perturbation was."""
-    return (
-        f"perturbation: median norm L2 {result.delivered['l2']:.4g}, Linf {result.delivered['linf']:.4g}; "
+    """How large the perturbation was, and what attacks did with it."""
+    delivered = result.delivered
+    line = (
+        f"perturbation: median norm L2 {delivered['l2']:.4g}, Linf {delivered['linf']:.4g}; "
         f"{100 * result.clipped_share:.2g}% of the pixel values taken to 0 or 1"
     )
+    if "fooled" in delivered:
+        line += f"; {percent(round(delivered['fooled'], 3))} of the images fool the model"
+    if "outside_bands" in delivered:
+        line += f"; {100 * delivered['outside_bands']:.2g}% of its energy (median) outside the bands it keeps to"
+    return line
 
 
 def decay_line(result: SnrResult) -> str:
