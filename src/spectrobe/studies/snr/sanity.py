@@ -12,14 +12,12 @@ from spectrobe.engine.batching import is_out_of_memory
 from spectrobe.engine.local import ImageLoader
 from spectrobe.engine.progress import Progress
 from spectrobe.perturbations.attacks import Attack, BoundedAttack, MinimumNorm, NormNoise, sanity
-from spectrobe.perturbations.attacks.checks import ROUNDING, check_control, predictions
+from spectrobe.perturbations.attacks.checks import ROUNDING, check_control, check_outside, predictions
 from spectrobe.perturbations.attacks.norms import written_eps
 from spectrobe.studies.snr.measure import Measurer
 from spectrobe.studies.snr.rows import SnrRows
 
 N_SANITY = 20
-MOST_OUTSIDE = 0.01
-"""Share of a band-limited attack's energy that may lie outside its bands, median over images."""
 
 
 def check_attacks(
@@ -58,13 +56,7 @@ def _of_rows(name: str, attack: Attack, rows: SnrRows, quantize: int | None) -> 
                 f"{name}: {int(beyond.sum())} of {len(rows)} images are beyond a {attack.norm} norm of "
                 f"{written_eps(attack.eps)}, the furthest at {float(far.max()):.6g}"
             )
-    outside = rows.outside[np.isfinite(rows.outside)]
-    if len(outside) and float(np.median(outside)) > MOST_OUTSIDE:
-        found.append(
-            f"{name}: {100 * float(np.median(outside)):.2g}% of its energy (median over images) lies outside the bands "
-            "it keeps to: the box [0, 1] or the ball leaves no more room; more rounds=... may help"
-        )
-    return found
+    return found + check_outside(rows.outside, name)
 
 
 def _representatives(attacks: Mapping[str, Attack], rows: Mapping[str, SnrRows]) -> list[str]:
