@@ -27,7 +27,7 @@ from spectrobe.models.base import Model
 from spectrobe.perturbations import Perturbation, PerturbationSpec, as_perturbation, parse_perturbations
 from spectrobe.perturbations.attacks import Attack
 from spectrobe.studies.runs import environment
-from spectrobe.studies.snr.images import chosen, codec_warnings, common_shape, geometry_of, opened_images, pair_name
+from spectrobe.studies.snr.images import chosen, geometry_of, image_warnings, in_one_size, opened_images, pair_name
 from spectrobe.studies.snr.measure import Measurer
 from spectrobe.studies.snr.result import SnrResult, SnrSettings, SnrStudy
 from spectrobe.studies.snr.result_json import KIND, load_snr, study_to_dict
@@ -109,7 +109,7 @@ def prepare_snr(
         data, perturbed, selection["patch"], attacks[0].model if labelled else None, loading["class_map"]
     )
     order = chosen(images, selection["images"], settings["seed"])
-    shape = common_shape(images, geometry, order, loading["on_bad_image"])
+    images, shape = in_one_size(images, geometry, order, loading["on_bad_image"])
     name = pair_name(perturbed, images)
     bands: BandPartition = settings["bands"]
     _check_bands(bands, settings["dc"], shape[1:])
@@ -149,7 +149,7 @@ def prepare_snr(
         "threads": torch.get_num_threads(),
         "versions": {name: environment()["versions"].get(name) for name in ("spectrobe", "torch")},
     }
-    warnings = codec_warnings(images)
+    warnings = image_warnings(images, selection["patch"])
     if isinstance(store, RunFolder):
         stack.enter_context(store.lock())
         _begin_or_go_on(store, plain(identity), [images.ids[int(p)] for p in order], warnings)
