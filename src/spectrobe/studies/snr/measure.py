@@ -87,7 +87,8 @@ class Measurer:
         if self.quantize is None:
             return y
         levels = 2**self.quantize - 1
-        return torch.round(y * levels) / levels
+        rounded: Tensor = torch.round(y * levels) / levels
+        return rounded
 
     def _rows(self, name: str, batch: Shard, clean: CleanSpectra, made: _Made) -> SnrRows:
         x, y = clean.pixels, made.pixels
