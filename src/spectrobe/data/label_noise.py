@@ -85,7 +85,7 @@ def label_noise(
     k = int(clean.max()) + 1 if n_classes is None else n_classes
     if k < 2 or clean.min() < 0 or clean.max() >= k:
         raise InputError(
-            f"expected labels from 0 to K - 1 of K >= 2 classes, got {clean.min()} to {clean.max()}, K={k}"
+            f"expected labels from 0 to K - 1, K at least 2, got {clean.min()} to {clean.max()} with K={k}"
         )
     names = [str(name) for name in (range(len(clean)) if ids is None else ids)]
     if len(names) != len(clean):
