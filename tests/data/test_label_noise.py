@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import spectrobe as sb
-from spectrobe.data.label_noise import label_noise, with_label_noise
+from spectrobe.data.label_noise import noisy_labels, with_label_noise
 from spectrobe.errors import InputError
 from spectrobe.models import Geometry
 
@@ -16,7 +16,7 @@ CLEAN = np.arange(3000) % 10
 
 @pytest.mark.parametrize("rate", [0.0, 0.2, 0.4, 0.8, 1.0])
 def test_the_share_of_wrong_labels_is_the_rate(rate: float) -> None:
-    noise = label_noise(CLEAN, rate)
+    noise = noisy_labels(CLEAN, rate)
     wrong = noise.labels != CLEAN
     assert np.array_equal(wrong, noise.changed) and np.array_equal(noise.clean, CLEAN)
     assert noise.share == wrong.mean() == noise.to_dict()["share"]
@@ -25,7 +25,7 @@ def test_the_share_of_wrong_labels_is_the_rate(rate: float) -> None:
 
 
 def test_symmetric_noise_goes_to_every_other_class_alike() -> None:
-    noise = label_noise(CLEAN, 0.5, n_classes=10)
+    noise = noisy_labels(CLEAN, 0.5, n_classes=10)
     step = (noise.labels - CLEAN)[noise.changed] % 10
     counts = np.bincount(step, minlength=10)
     assert counts[0] == 0
@@ -34,12 +34,12 @@ def test_symmetric_noise_goes_to_every_other_class_alike() -> None:
 
 
 def test_class_pairs_go_to_the_next_class() -> None:
-    noise = label_noise(CLEAN, 0.3, kind="class-pair")
+    noise = noisy_labels(CLEAN, 0.3, kind="class-pair")
     assert np.array_equal(noise.labels[noise.changed], (CLEAN[noise.changed] + 1) % 10)
 
 
 def test_pairs_of_ones_own_leave_other_classes_clean() -> None:
-    noise = label_noise(CLEAN, 0.5, kind="class-pair", pairs={9: 1, 3: 5})
+    noise = noisy_labels(CLEAN, 0.5, kind="class-pair", pairs={9: 1, 3: 5})
     assert set(CLEAN[noise.changed]) == {3, 9}
     assert set(noise.labels[noise.changed & (CLEAN == 9)]) == {1}
     assert set(noise.labels[noise.changed & (CLEAN == 3)]) == {5}
@@ -49,22 +49,22 @@ def test_pairs_of_ones_own_leave_other_classes_clean() -> None:
 
 def test_an_images_draw_depends_on_its_id_and_the_seed_alone() -> None:
     ids = [f"image {i}" for i in range(500)]
-    whole = label_noise(CLEAN[:500], 0.4, ids=ids, n_classes=10)
+    whole = noisy_labels(CLEAN[:500], 0.4, ids=ids, n_classes=10)
     order = np.random.default_rng(0).permutation(500)[:120]
-    some = label_noise(CLEAN[order], 0.4, ids=[ids[i] for i in order], n_classes=10)
+    some = noisy_labels(CLEAN[order], 0.4, ids=[ids[i] for i in order], n_classes=10)
     assert np.array_equal(some.labels, whole.labels[order])
-    other = label_noise(CLEAN[:500], 0.4, ids=ids, n_classes=10, seed=1)
+    other = noisy_labels(CLEAN[:500], 0.4, ids=ids, n_classes=10, seed=1)
     assert 0.3 < (other.changed != whole.changed).mean() < 0.6  # 2 x .4 x .6 for independent draws
 
 
 def test_wrong_labels_stay_as_they_are_at_higher_rates() -> None:
-    low, high = label_noise(CLEAN, 0.2), label_noise(CLEAN, 0.6)
+    low, high = noisy_labels(CLEAN, 0.2), noisy_labels(CLEAN, 0.6)
     assert high.changed[low.changed].all()
     assert np.array_equal(high.labels[low.changed], low.labels[low.changed])
 
 
 def test_results_cannot_be_written_into() -> None:
-    noise = label_noise(torch.tensor([0, 1, 2]), 0.0)
+    noise = noisy_labels(torch.tensor([0, 1, 2]), 0.0)
     with pytest.raises(ValueError, match="read-only"):
         noise.labels[0] = 2
 
@@ -102,11 +102,11 @@ def test_a_data_set_with_noisy_labels() -> None:
 def test_bad_input(arguments: dict[str, object], message: str) -> None:
     settings: dict[str, object] = {"rate": 0.5} | arguments
     with pytest.raises(InputError, match=message):
-        label_noise(CLEAN, **settings)  # type: ignore[arg-type]
+        noisy_labels(CLEAN, **settings)  # type: ignore[arg-type]
 
 
 def test_unlabelled_data_is_refused() -> None:
     with pytest.raises(InputError, match="has no labels"):
         with_label_noise(sb.open_data(torch.rand(4, 3, 8, 8)), 0.5)
     with pytest.raises(InputError, match="label noise needs labels"):
-        label_noise(None, 0.5)
+        noisy_labels(None, 0.5)

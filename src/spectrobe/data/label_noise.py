@@ -56,7 +56,7 @@ class LabelNoise:
         }
 
 
-def label_noise(
+def noisy_labels(
     labels: object,
     rate: float,
     *,
@@ -127,14 +127,14 @@ def with_label_noise(
     seed: int = 0,
     pairs: Mapping[int, int] | None = None,
 ) -> NoisyLabels:
-    """The data set with noisy labels, drawn once by image id; see `label_noise`. InputError also without labels."""
+    """The data set with noisy labels, drawn once by image id; see `noisy_labels`. InputError also without labels."""
     if isinstance(data, NoisyLabels):
         raise InputError(f"expected data without label noise, got {data.name}: noise is applied once")
     if data.labels is None:
         why = f" ({data.unlabelled_because})" if data.unlabelled_because else ""
         raise InputError(f"{data.name} has no labels{why}: label noise needs labels")
     return NoisyLabels(
-        data, label_noise(data.labels, rate, kind=kind, n_classes=n_classes, ids=data.ids, seed=seed, pairs=pairs)
+        data, noisy_labels(data.labels, rate, kind=kind, n_classes=n_classes, ids=data.ids, seed=seed, pairs=pairs)
     )
 
 
