@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from spectrobe import data as data
     from spectrobe import figures as figures
     from spectrobe.bands import BandPartition as BandPartition
     from spectrobe.data import open_data as open_data
@@ -40,6 +41,7 @@ _WHERE = {
     "band_images": "spectrum",
     "coalition_images": "spectrum",
     "compare": "studies.compare",
+    "data": "data",
     "decompose": "studies.decompose.study",
     "figures": "figures",
     "load": "studies.runs",
@@ -55,7 +57,7 @@ _WHERE = {
 }
 """Name -> the module that has it. Loaded on first use, so that `import spectrobe` is quick and needs torch alone."""
 
-_MODULES = ("figures", "published")
+_MODULES = ("data", "figures", "published")
 
 __all__ = [*_WHERE, "__version__"]  # the names above, as strings
 
