@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
@@ -15,6 +16,7 @@ from spectrobe.cli.interrupts import Interrupted, calm_interrupts
 from spectrobe.cli.outcome import BAD_INPUT, DONE, FAILED, INTERRUPTED
 from spectrobe.cli.terminal import say
 from spectrobe.errors import SpectrobeError
+from spectrobe.texts import printable
 
 COMMANDS = ("decompose", "snr", "robustness", "score", "compare", "show", "demo", "list")
 """Modules of `commands/`, in the order in which --help shows them."""
@@ -75,7 +77,7 @@ def run(argv: Sequence[str] | None) -> int:
             say(interrupts.message())
             return INTERRUPTED
         except Exception:
-            traceback.print_exc()
+            print(printable(traceback.format_exc()), end="", file=sys.stderr)
             say("unexpected error: unless the lines above point to code of your own, please report them with this call")
             return FAILED
 
