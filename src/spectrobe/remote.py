@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from spectrobe.errors import InputError, MissingExtraError, SpectrobeError
+from spectrobe.texts import first_line
 
 _EXTRAS = {"s3": ("s3fs", "s3"), "s3a": ("s3fs", "s3")}
 """Scheme -> the library that fsspec needs for it, and spectrobe's extra that installs it."""
@@ -40,5 +41,9 @@ def reaching(location: str) -> Iterator[None]:
     except SpectrobeError:
         raise
     except Exception as error:  # the errors of object stores' clients have no common base
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(f"cannot read {location!r}: {type(error).__name__}: {reason}") from error
+        raise unreachable(location, error) from error
+
+
+def unreachable(location: str, error: Exception) -> InputError:
+    """The error for a location whose back end raised `error`."""
+    return InputError(f"cannot reach {location!r}: {type(error).__name__}: {first_line(error)}")

@@ -23,6 +23,12 @@ def printable(text: str) -> str:
     return _UNPRINTABLE.sub("", text)
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of another library's error, short enough for one line of ours; its type where it says nothing."""
+    lines = str(error).strip().splitlines()
+    return (lines[0] if lines else type(error).__name__)[:200]
+
+
 def read_text(path: Path, what: str, expected: str) -> str:
     """The UTF-8 text of a small regular file. `what` names it in messages, `expected` says what belongs there.
 

@@ -1,4 +1,4 @@
-"""The caller's own class map: name -> class index (or name of a class of the model), a mapping or a JSON or CSV file."""
+"""The caller's class map: name -> class index (or name of a class of the model), a mapping or a JSON or CSV file."""
 
 from __future__ import annotations
 

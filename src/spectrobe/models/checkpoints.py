@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from spectrobe.errors import InputError
-from spectrobe.models.messages import first_line
+from spectrobe.texts import first_line
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "model_ema", "state_dict_ema")
 _PREFIXES = ("module.", "_orig_mod.", "model.")

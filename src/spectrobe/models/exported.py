@@ -16,11 +16,11 @@ from spectrobe.models.adapter import agreed_classes
 from spectrobe.models.base import Model, Precision
 from spectrobe.models.graph_input import GraphInput
 from spectrobe.models.identity import files_sha256
-from spectrobe.models.messages import first_line
 from spectrobe.models.module import ModuleModel
 from spectrobe.models.options import ModelOptions
 from spectrobe.models.output import to_logits
 from spectrobe.models.registry import Scheme
+from spectrobe.texts import first_line
 
 _TRAINING_ARGUMENT = {"batch_norm": 5, "dropout": 2, "dropout_": 2, "native_dropout": 2}  # position of `training`
 

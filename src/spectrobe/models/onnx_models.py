@@ -15,10 +15,10 @@ from spectrobe.models.adapter import Adapter, agreed_classes
 from spectrobe.models.base import Model, Precision
 from spectrobe.models.graph_input import GraphInput
 from spectrobe.models.identity import files_sha256
-from spectrobe.models.messages import first_line
 from spectrobe.models.options import ModelOptions
 from spectrobe.models.output import to_logits
 from spectrobe.models.registry import Scheme
+from spectrobe.texts import first_line
 
 _DTYPES = {
     "tensor(float)": torch.float32,
