@@ -87,7 +87,7 @@ def test_a_store_that_goes_away_in_the_middle_ends_the_run_and_is_no_bad_image(m
     data = open_data("memory://cut/pets", n_classes=2)
     assert data.pixels(1, Geometry()).shape == (3, 16, 24)
     cut_off(monkeypatch)
-    with pytest.raises(InputError, match="cannot reach 'memory://cut/pets/b/1.png': NoCredentials") as caught:
+    with pytest.raises(InputError, match=r"cannot reach 'memory://cut/pets/b/1\.png': NoCredentials") as caught:
         data.pixels(1, Geometry())
     assert type(caught.value) is InputError
 

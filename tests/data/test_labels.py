@@ -164,7 +164,7 @@ def test_sorted_order_is_for_all_classes_at_once() -> None:
 @pytest.mark.parametrize(
     ("names", "options", "message"),
     [
-        (PETS, {}, r"number of classes is unknown: give num_classes \(--num-classes\), or --class-map"),
+        (PETS, {}, "number of classes is unknown: give num_classes, or --class-map"),
         (
             PETS,
             {"n_classes": 1000},

@@ -85,8 +85,10 @@ def run(argv: Sequence[str] | None) -> int:
 def as_options(message: str) -> str:
     """A message written for callers in Python, with the names of arguments as they are on the command line.
 
-    batch_size -> --batch-size, size=224 -> --size 224; not inside model strings (?num_classes=10).
+    batch_size -> --batch-size, size=224 -> --size 224, allow_pickle=True (--allow-pickle) -> --allow-pickle; not inside
+    model strings (?num_classes=10).
     """
+    message = re.sub(r"\w+=True \((--[a-z-]+)\)", r"\1", message)
     said = re.sub(rf"(?<![\w?&/=-])({'|'.join(_ARGUMENTS)})=(?=\S)", lambda m: f"{_option(m[1])} ", message)
     return re.sub(rf"(?<![\w?&/=-])({'|'.join(_LONG)})(?![\w=])", lambda m: _option(m[1]), said)
 

@@ -58,7 +58,7 @@ def match_sorted(names: Sequence[str], options: DataOptions, what: str) -> Label
     if options.n_classes is None:
         raise InputError(
             f"the {listed} cannot be numbered while the model's number of classes is unknown: "
-            f"give num_classes (--num-classes), or --class-map, {MAP_FORMS}"
+            f"give num_classes, or --class-map, {MAP_FORMS}"
         )
     if len(names) != options.n_classes:
         raise InputError(
