@@ -14,11 +14,11 @@ from contextlib import contextmanager
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-import fsspec
 import numpy as np
 
 from spectrobe.engine.phases import reach
 from spectrobe.errors import RunFolderError
+from spectrobe.remote import filesystem_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -36,7 +36,7 @@ class RunFolder:
     def __init__(self, path: str | os.PathLike[str], rows: str = "payoffs") -> None:
         """path: the run's folder. rows: the subfolder with the per-image rows."""
         self.path, self.rows = os.fspath(path), rows
-        self.filesystem, self.root = fsspec.core.url_to_fs(self.path)
+        self.filesystem, self.root = filesystem_of(self.path)
         self.local = self.filesystem.protocol in ("file", ("file", "local"))
 
     def exists(self, name: str) -> bool:

@@ -22,6 +22,7 @@ from spectrobe.data.pairs import matched
 from spectrobe.errors import BadImageError, InputError
 from spectrobe.models.base import Geometry
 from spectrobe.perturbations.base import Perturbation
+from spectrobe.remote import filesystem_of, reaching
 from spectrobe.studies.robustness.conditions import Condition
 
 _LAYOUT = "expected ROOT/CORRUPTION/SEVERITY/CLASS/image.jpg, severities 1, 2, ..., as ImageNet-C has"
@@ -79,12 +80,11 @@ class StoredImages(Perturbation):
 
 def tree_folders(root: str | os.PathLike[str]) -> dict[tuple[str, int], str]:
     """(corruption, severity) -> its folder, sorted. Raises InputError where no such tree is found."""
-    import fsspec
-
     path = os.fspath(root)
-    filesystem, base = fsspec.core.url_to_fs(path)
-    if not filesystem.isdir(base):
-        raise InputError(f"no such folder: {path!r}; {_LAYOUT}")
+    filesystem, base = filesystem_of(path)
+    with reaching(path):
+        if not filesystem.isdir(base):
+            raise InputError(f"no such folder: {path!r}; {_LAYOUT}")
     found: dict[tuple[str, int], str] = {}
     for corruption, severity, relative in _corruptions(filesystem, base, "", _DEPTH):
         if (corruption, severity) in found:
