@@ -7,6 +7,7 @@ imagenet-c-extra                      the 4 extra ones
 pgd_linf:eps=4/255;steps=20           settings of an attack
 pgd_linf:eps=1/255..8/255             doubles: 1/255, 2/255, 4/255, 8/255 (the end is always included)
 jpeg_compression:3:quantize=true      both
+band_noise:power=0.0064;band=3;bands=octaves:5   a value may hold a colon
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ SETS: Mapping[str, tuple[str, ...]] = {"imagenet-c": IMAGENET_C, "imagenet-c-ext
 
 _SYNTAX = "NAME[:SEVERITY or FROM-TO][:key=value;key=value...]"
 _MOST_STEPS = 64
+_KEY = re.compile(r"\w+\s*=")
 
 
 @dataclass(frozen=True)
@@ -75,9 +77,9 @@ def _parse_item(item: str) -> list[PerturbationSpec]:
     severities: tuple[int, ...] | None = None
     if parts and "=" not in parts[0]:
         severities = _parse_severities(parts.pop(0), item)
-    if len(parts) > 1:
+    if any(_KEY.match(part) for part in parts[1:]):  # settings are written once; other colons are within a value
         raise InputError(f"expected {_SYNTAX}, got {item!r}")
-    grid = _parse_settings(parts[0], item) if parts else {}
+    grid = _parse_settings(":".join(parts), item) if parts else {}
     specs = []
     for member in members:
         axes = dict(grid)
