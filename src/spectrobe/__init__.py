@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from spectrobe.studies.compare import compare as compare
     from spectrobe.studies.decompose.result import DecomposeResult as DecomposeResult
     from spectrobe.studies.decompose.study import decompose as decompose
+    from spectrobe.studies.response.result import ResponseResult as ResponseResult
+    from spectrobe.studies.response.study import response as response
     from spectrobe.studies.robustness.result import RobustnessResult as RobustnessResult
     from spectrobe.studies.robustness.study import robustness as robustness
     from spectrobe.studies.runs import load as load
@@ -34,6 +36,7 @@ _WHERE = {
     "BandPartition": "bands",
     "DecomposeResult": "studies.decompose.result",
     "Estimate": "game.intervals",
+    "ResponseResult": "studies.response.result",
     "RobustnessResult": "studies.robustness.result",
     "SnrResult": "studies.snr.result",
     "SnrStudy": "studies.snr.result",
@@ -49,6 +52,7 @@ _WHERE = {
     "open_model": "models",
     "perturbation": "perturbations",
     "published": "game.published",
+    "response": "studies.response.study",
     "robustness": "studies.robustness.study",
     "score_under": "studies.score_under",
     "shapley_values": "game.shapley",
