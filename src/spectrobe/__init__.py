@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from spectrobe.studies.compare import compare as compare
     from spectrobe.studies.decompose.result import DecomposeResult as DecomposeResult
     from spectrobe.studies.decompose.study import decompose as decompose
+    from spectrobe.studies.relate.result import RelateResult as RelateResult
+    from spectrobe.studies.relate.study import relate as relate
     from spectrobe.studies.response.result import ResponseResult as ResponseResult
     from spectrobe.studies.response.study import response as response
     from spectrobe.studies.robustness.result import RobustnessResult as RobustnessResult
@@ -37,6 +39,7 @@ _WHERE = {
     "DecomposeResult": "studies.decompose.result",
     "Estimate": "game.intervals",
     "ResponseResult": "studies.response.result",
+    "RelateResult": "studies.relate.result",
     "RobustnessResult": "studies.robustness.result",
     "SnrResult": "studies.snr.result",
     "SnrStudy": "studies.snr.result",
@@ -53,6 +56,7 @@ _WHERE = {
     "perturbation": "perturbations",
     "published": "game.published",
     "response": "studies.response.study",
+    "relate": "studies.relate.study",
     "robustness": "studies.robustness.study",
     "score_under": "studies.score_under",
     "shapley_values": "game.shapley",

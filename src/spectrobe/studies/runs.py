@@ -18,6 +18,7 @@ def load(folder: str | os.PathLike[str]) -> Any:
     """
     from spectrobe.engine.store import RunFolder
     from spectrobe.studies.decompose.result import DecomposeResult
+    from spectrobe.studies.relate.result import RelateResult
     from spectrobe.studies.response.result import ResponseResult
     from spectrobe.studies.robustness.result import RobustnessResult
 
@@ -33,8 +34,9 @@ def load(folder: str | os.PathLike[str]) -> Any:
         return load_snr(content, RunFolder(folder, rows="snr"))
     kinds: dict[str, Any] = {
         "decompose": DecomposeResult,
-        "robustness": RobustnessResult,
+        "relate": RelateResult,
         "response": ResponseResult,
+        "robustness": RobustnessResult,
     }
     if content.get("kind") not in kinds:
         expected = ", ".join((*kinds, "snr"))
