@@ -20,6 +20,7 @@ from spectrobe.data.checks import check_data
 from spectrobe.engine.absence import Surroundings, absence_class
 from spectrobe.engine.batching import best_batch_size
 from spectrobe.engine.devices import resolve_device
+from spectrobe.engine.environment import environment
 from spectrobe.engine.identity import refuse_other
 from spectrobe.engine.local import Run, run_shards, shard_size, stack_images
 from spectrobe.engine.memory import MemoryRun
@@ -39,7 +40,6 @@ from spectrobe.studies.response.rows import FOLDER, HEAT_FOLDER
 from spectrobe.studies.response.settings import ResponseSettings, check_bands, octave_bands, plan_heat_map
 from spectrobe.studies.robustness.conditions import Condition, Item, Plan, build
 from spectrobe.studies.robustness.preparation import N_SAMPLE, PlainLoader
-from spectrobe.studies.runs import environment
 
 
 @dataclass

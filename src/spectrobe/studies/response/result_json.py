@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from spectrobe.engine.environment import environment
 from spectrobe.engine.store import RunFolder
 from spectrobe.errors import RunFolderError
 from spectrobe.game.intervals import Estimate
@@ -17,7 +18,6 @@ from spectrobe.studies.response.claim import Claim, Prediction, Verdict
 from spectrobe.studies.response.result import Curve, Cutoffs, GradientSpectrum, HeatMap, Masking, ResponseResult
 from spectrobe.studies.response.rows import FOLDER, HEAT_FOLDER
 from spectrobe.studies.response.settings import ResponseSettings
-from spectrobe.studies.runs import environment
 
 KIND = "response"
 _OWN = ("accuracy", "log_likelihood", "gradient", "masking", "cutoffs", "heat_map", "claim")
@@ -126,4 +126,5 @@ def _array(values: Any) -> np.ndarray:
 
 def _estimate(content: Mapping[str, Any]) -> Estimate:
     numbers: dict[str, Any] = {f.name: content[f.name] for f in fields(Estimate)}
-    return Estimate(**{name: math.nan if value is None else value for name, value in numbers.items()})
+    numbers = {name: math.nan if value is None else value for name, value in numbers.items()}
+    return Estimate(**numbers)
