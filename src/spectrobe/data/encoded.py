@@ -10,6 +10,7 @@ from torch import Tensor
 
 from spectrobe.data.base import ImageData
 from spectrobe.data.decode import check_geometry, decode_image, decoder_settings, image_size
+from spectrobe.data.digests import bytes_digest
 from spectrobe.models.base import Geometry
 
 
@@ -33,6 +34,10 @@ class EncodedData(ImageData):
         if geometry.size is None and geometry.resize is None:
             return image_size(self.read(index), self.ids[index])
         return super().size(index, geometry)
+
+    def fingerprint(self, index: int, geometry: Geometry, pixels: Tensor | None = None) -> str:
+        """Of the encoded bytes: nothing is decoded. Raises BadImageError naming the image."""
+        return bytes_digest(self.read(index))
 
     def loader_settings(self, geometry: Geometry) -> Mapping[str, Any]:
         """How pixels were made: filter, antialias, crop, file types, versions."""

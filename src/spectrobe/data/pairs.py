@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from spectrobe.data.base import ImageData
+from spectrobe.data.digests import bytes_digest
 from spectrobe.data.encoded import EncodedData
 from spectrobe.data.folder import FileData
 from spectrobe.errors import BadImageError, InputError
@@ -68,6 +69,15 @@ class PairedData(ImageData):
         except BadImageError as error:
             raise BadImageError(self.ids[index], f"its version in {self.perturbed.name}: {error.reason}") from error
 
+    def fingerprint(self, index: int, geometry: Geometry, pixels: Tensor | None = None) -> str:
+        """Of both."""
+        clean, perturbed = (None, None) if pixels is None else pixels.chunk(2)
+        both = (
+            self.clean.fingerprint(index, geometry, clean),
+            self.perturbed.fingerprint(self._partner(index), geometry, perturbed),
+        )
+        return bytes_digest(*(one.encode() for one in both))
+
     def identity(self) -> Mapping[str, Any]:
         """Both identities, and a digest of who is paired with whom."""
         pairs = hashlib.sha256(",".join(map(str, self.partner)).encode()).hexdigest()
@@ -112,6 +122,10 @@ class CentrePatches(ImageData):
             raise BadImageError(self.ids[index], f"{_size(image)} pixels, smaller than the patch of {height} x {width}")
         top, left = (full_height - height) // 2, (full_width - width) // 2
         return image[:, top : top + height, left : left + width].contiguous()
+
+    def fingerprint(self, index: int, geometry: Geometry, pixels: Tensor | None = None) -> str:
+        """The whole image's."""
+        return self.data.fingerprint(index, geometry)
 
     def identity(self) -> Mapping[str, Any]:
         """The data's, and the patch."""

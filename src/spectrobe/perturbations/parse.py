@@ -7,6 +7,7 @@ imagenet-c-extra                      the 4 extra ones
 pgd_linf:eps=4/255;steps=20           settings of an attack
 pgd_linf:eps=1/255..8/255             doubles: 1/255, 2/255, 4/255, 8/255 (the end is always included)
 jpeg_compression:3:quantize=true      both
+band_noise:power=0.0064;band=3;bands=octaves:5
 band_pgd_linf:eps=8/255;keep=0-1;bands=radial:8    a setting may hold colons, and commas before numbers (edges:0,.1,1)
 """
 

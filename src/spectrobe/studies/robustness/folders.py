@@ -22,6 +22,7 @@ from spectrobe.data.pairs import matched
 from spectrobe.errors import BadImageError, InputError
 from spectrobe.models.base import Geometry
 from spectrobe.perturbations.base import Perturbation
+from spectrobe.remote import filesystem_of, reaching
 from spectrobe.studies.robustness.conditions import Condition
 
 _LAYOUT = "expected ROOT/CORRUPTION/SEVERITY/CLASS/image.jpg, severities 1, 2, ..., as ImageNet-C has"
@@ -71,6 +72,13 @@ class StoredImages(Perturbation):
         except BadImageError as error:
             return BadImageError(f"{self.name}/{error.image}", error.reason)
 
+    def fingerprint(self, image_id: str) -> str:
+        """What the counterpart of an image holds now, as data sets tell it."""
+        try:
+            return self.data.fingerprint(self.partner[image_id], self.geometry)
+        except BadImageError:
+            return "unreadable"
+
     def condition(self, family: str, severity: int | None) -> Condition:
         """Its facts; the severity is what puts it among the corruptions of mCE."""
         kind = "folder" if severity is None else "corruption"
@@ -79,12 +87,11 @@ class StoredImages(Perturbation):
 
 def tree_folders(root: str | os.PathLike[str]) -> dict[tuple[str, int], str]:
     """(corruption, severity) -> its folder, sorted. Raises InputError where no such tree is found."""
-    import fsspec
-
     path = os.fspath(root)
-    filesystem, base = fsspec.core.url_to_fs(path)
-    if not filesystem.isdir(base):
-        raise InputError(f"no such folder: {path!r}; {_LAYOUT}")
+    filesystem, base = filesystem_of(path)
+    with reaching(path):
+        if not filesystem.isdir(base):
+            raise InputError(f"no such folder: {path!r}; {_LAYOUT}")
     found: dict[tuple[str, int], str] = {}
     for corruption, severity, relative in _corruptions(filesystem, base, "", _DEPTH):
         if (corruption, severity) in found:
