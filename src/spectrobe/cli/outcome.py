@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from spectrobe.cli.interrupts import INTERRUPTED as INTERRUPTED
 from spectrobe.cli.terminal import Terminal, say
 from spectrobe.errors import RunFolderError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+DONE, FAILED, BAD_INPUT = 0, 1, 2
 
 
 def write_result(folder: str, content: dict[str, Any]) -> None:

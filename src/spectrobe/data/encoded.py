@@ -10,6 +10,7 @@ from torch import Tensor
 
 from spectrobe.data.base import ImageData
 from spectrobe.data.decode import check_geometry, decode_image, decoder_settings
+from spectrobe.data.digests import bytes_digest
 from spectrobe.models.base import Geometry
 
 
@@ -27,6 +28,10 @@ class EncodedData(ImageData):
     def pixels(self, index: int, geometry: Geometry) -> Tensor:
         """Image `index` as float32 (C, H, W) in [0, 1]. Raises BadImageError naming the image."""
         return decode_image(self.read(index), geometry, self.ids[index])
+
+    def fingerprint(self, index: int, geometry: Geometry, pixels: Tensor | None = None) -> str:
+        """Of the encoded bytes: nothing is decoded. Raises BadImageError naming the image."""
+        return bytes_digest(self.read(index))
 
     def loader_settings(self, geometry: Geometry) -> Mapping[str, Any]:
         """How pixels were made: filter, antialias, crop, file types, versions."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from spectrobe.data.base import ImageData
+from spectrobe.data.digests import bytes_digest
 from spectrobe.data.encoded import EncodedData
 from spectrobe.data.folder import FileData
 from spectrobe.errors import BadImageError, InputError
@@ -43,6 +44,15 @@ class PairedData(ImageData):
         if clean.shape != perturbed.shape:
             raise SizeMismatchError(self.ids[index], _size(clean), _size(perturbed))
         return torch.cat([clean, perturbed])
+
+    def fingerprint(self, index: int, geometry: Geometry, pixels: Tensor | None = None) -> str:
+        """Of both."""
+        clean, perturbed = (None, None) if pixels is None else pixels.chunk(2)
+        both = (
+            self.clean.fingerprint(index, geometry, clean),
+            self.perturbed.fingerprint(self.partner[index], geometry, perturbed),
+        )
+        return bytes_digest(*(one.encode() for one in both))
 
     def identity(self) -> Mapping[str, Any]:
         """Both identities, and a digest of who is paired with whom."""
@@ -88,6 +98,10 @@ class CentrePatches(ImageData):
             raise BadImageError(self.ids[index], f"{_size(image)} pixels, smaller than the patch of {height} x {width}")
         top, left = (full_height - height) // 2, (full_width - width) // 2
         return image[:, top : top + height, left : left + width].contiguous()
+
+    def fingerprint(self, index: int, geometry: Geometry, pixels: Tensor | None = None) -> str:
+        """The whole image's."""
+        return self.data.fingerprint(index, geometry)
 
     def identity(self) -> Mapping[str, Any]:
         """The data's, and the patch."""

@@ -70,6 +70,13 @@ class StoredImages(Perturbation):
         except BadImageError as error:
             return BadImageError(f"{self.name}/{error.image}", error.reason)
 
+    def fingerprint(self, image_id: str) -> str:
+        """What the counterpart of an image holds now, as data sets tell it."""
+        try:
+            return self.data.fingerprint(self.partner[image_id], self.geometry)
+        except BadImageError:
+            return "unreadable"
+
     def condition(self, family: str, severity: int | None) -> Condition:
         """Its facts; the severity is what puts it among the corruptions of mCE."""
         kind = "folder" if severity is None else "corruption"

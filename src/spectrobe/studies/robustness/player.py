@@ -18,7 +18,7 @@ from spectrobe.data.checks import content_digest
 from spectrobe.engine.batching import halved, is_out_of_memory
 from spectrobe.engine.evaluate import Shard
 from spectrobe.engine.progress import Progress
-from spectrobe.engine.store import Columns
+from spectrobe.engine.shards import Columns
 from spectrobe.errors import BadImageError, InputError, ModelOutputError, SpectrobeError
 from spectrobe.perturbations import Perturbation
 from spectrobe.studies.robustness.conditions import Item

@@ -70,14 +70,25 @@ class _Trial:
         return self._batches(lambda x, labels, ids: zero_gradients(model, x, labels), 2)
 
     def _batches(self, each: Callable[[Tensor, Tensor, tuple[str, ...]], np.ndarray], cost: int) -> np.ndarray:
-        size, found = self.player.batch_size, []
+        while True:
+            try:
+                found = self._batches_of(self.player.batch_size, each)
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                self.player = self.player.halved()
+                continue
+            self.progress.advance(cost * len(self.rows))
+            self.passes += cost * len(self.rows)
+            return found
+
+    def _batches_of(self, size: int, each: Callable[[Tensor, Tensor, tuple[str, ...]], np.ndarray]) -> np.ndarray:
+        found = []
         for start in range(0, len(self.rows), size):
             part = slice(start, start + size)
             x = self.pixels[part].to(self.player.device)
             labels = torch.from_numpy(self.rows.label[part]).to(self.player.device)
             found.append(each(x, labels, self.rows.ids[part]))
-            self.progress.advance(cost * len(x))
-            self.passes += cost * len(x)
         return np.concatenate(found)
 
 
@@ -115,8 +126,6 @@ def check_attacks(
         try:
             done.append(f"{item.condition.name}: {_try(trial, item.perturbation, column, rows)}")
         except Exception as error:  # the run itself is sound
-            if is_out_of_memory(error):
-                raise
             trial.warnings.append(f"{item.condition.name}: could not be checked: {reason(error)}")
     by_gradient = [j for j in tried if getattr(player.items[j].perturbation, "needs_gradient", False)]
     if by_gradient:

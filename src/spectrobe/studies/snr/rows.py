@@ -100,10 +100,10 @@ def concatenated(parts: Sequence[SnrRows]) -> SnrRows:
     return SnrRows(**merged)
 
 
-def rows_by_perturbation(run: Run) -> dict[str, SnrRows]:
-    """Each perturbation's rows, by position."""
+def rows_by_perturbation(run: Run, shards: Sequence[int]) -> dict[str, SnrRows]:
+    """Each perturbation's rows of some shards, by position."""
     parts: dict[str, list[SnrRows]] = {}
-    for index in run.shards():
+    for index in shards:
         columns = run.read_shard(index)[0]
         if columns is None:
             continue

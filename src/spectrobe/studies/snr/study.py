@@ -115,7 +115,7 @@ def snr_study(
             progress=progress,
             stack=stack,
         )  # fmt: skip
-        return run.finished() or _play(run, progress)
+        return run.finished(progress) or _play(run, progress)
 
 
 def _play(run: SnrPreparation, progress: Progress) -> SnrStudy:
@@ -124,14 +124,12 @@ def _play(run: SnrPreparation, progress: Progress) -> SnrStudy:
     first = {index: shards[index] for index in list(shards)[:1]}
     run.measure(first, progress)
     if len(shards) > 1:
-        progress.note(_forecast(rows_by_perturbation(run.store), len(run.order)))
+        progress.note(_forecast(rows_by_perturbation(run.store, list(first)), len(run.order)))
         run.measure({index: positions for index, positions in shards.items() if index not in first}, progress)
-    skipped: dict[str, str] = {}
-    for index in shards:
-        skipped |= run.store.read_shard(index)[1]
+    skipped = run.run.skipped(list(shards))
     results: dict[str, SnrResult] = {}
     failed: dict[str, str] = {}
-    rows = rows_by_perturbation(run.store)
+    rows = rows_by_perturbation(run.store, list(shards))
     if not rows:
         raise InputError(f"no image was measured: all {len(skipped)} were left out ({next(iter(skipped.values()))})")
     for name in run.measurer.perturbations:
