@@ -29,7 +29,7 @@ def test_prints_tables_and_writes_the_run(cli: Cli, world: Path, tmp_path: Path)
         assert part in done.out
     assert "Does response x perturbation spectrum predict" in done.out or "was not tested" in done.out
     assert {p.name for p in (tmp_path / "run").iterdir() if p.name != ".lock"} == {
-        "run.json", "response", "heat-map", "result.json", "figures",
+        "run.json", "response", "absence.safetensors", "result.json", "figures",
     }  # fmt: skip
     assert (tmp_path / "run/figures/response.svg").exists()
     assert isinstance(sb.load("run"), sb.ResponseResult)

@@ -83,11 +83,12 @@ def _draw_gradient(ax: Axes, result: ResponseResult) -> None:
     if result.gradient is None:
         return
     _points(ax, np.log2(result.frequency), result.gradient.per_bin, to_rgb(ONE_COLOR), "o")
-    ax.set_yscale("log")
-    low, high = ax.get_ylim()
-    ax.yaxis.set_major_locator(LogLocator(subs=(1.0,) if high > 100 * low else (1.0, 2.0, 5.0)))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.yaxis.set_minor_locator(NullLocator())
+    if result.gradient.per_bin.value.max() > 0:
+        ax.set_yscale("log")
+        low, high = ax.get_ylim()
+        ax.yaxis.set_major_locator(LogLocator(subs=(1.0,) if high > 100 * low else (1.0, 2.0, 5.0)))
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        ax.yaxis.set_minor_locator(NullLocator())
     ax.set_ylabel("energy per frequency bin")
     _finish(ax, result, "Gradient of the loss")
 
@@ -174,7 +175,7 @@ def _draw_heat_map(ax: Axes, result: ResponseResult) -> None:
     above.set_xticks([-0.5, 0, 0.5], [f"{-width / 2:g}", "0", f"{width / 2:g}"])
     above.set_xlabel("cycles/image", labelpad=2)
     bar = figure_of(ax).colorbar(image, ax=ax, shrink=0.85, pad=0.03)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
 
 
 def _draw_claim(ax: Axes, result: ResponseResult) -> None:

@@ -13,7 +13,6 @@ import pytest
 
 import spectrobe as sb
 from spectrobe.errors import RunFolderError, SpectrobeError
-from spectrobe.studies.response.rows import HEAT_FOLDER
 from spectrobe.studies.response.study import response
 from tests.studies.response.cases import BANDS
 from tests.studies.response.runs import run
@@ -34,7 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_killed_in_the_middle_it_goes_on_to_the_same_bytes(tmp_path: Path, folder: Path) -> None:
     out = tmp_path / "run"
     killed = subprocess.run(
-        [sys.executable, str(DRIVER), str(out), "between write and rename", "3"], capture_output=True
+        [sys.executable, str(DRIVER), str(out), "between write and rename", "4"], capture_output=True
     )
     assert killed.returncode == -9, killed.stderr.decode()
     assert len(list((out / "response").glob("*.parquet"))) == 1 and not (out / "result.json").exists()
@@ -77,10 +76,10 @@ def test_batches_change_nothing(folder: Path) -> None:
 
 
 def test_other_settings_are_refused(folder: Path) -> None:
-    with pytest.raises(RunFolderError, match=r"settings\.powers"):
+    with pytest.raises(RunFolderError, match=r"powers: there \[0\.01, 0\.04, 0\.16\], now \[0\.01\]"):
         run(folder, powers=(0.01,))
     net, data = planted(60)
-    with pytest.raises(RunFolderError, match="holds a run of other settings"):
+    with pytest.raises(RunFolderError, match="holds a run of response, not of robustness"):
         sb.robustness(net, data, "fog:1", out=folder, batch_size=20)
 
 
@@ -119,7 +118,7 @@ def arrays(thing: object) -> list[np.ndarray]:
     if isinstance(thing, dict) or hasattr(thing, "items"):
         return [a for value in thing.values() for a in arrays(value)]  # type: ignore[union-attr, attr-defined]
     if hasattr(thing, "__dataclass_fields__"):
-        return [a for f in fields(thing) for a in arrays(getattr(thing, f.name))]  # type: ignore[arg-type]
+        return [a for f in fields(thing) if f.name[0] != "_" for a in arrays(getattr(thing, f.name))]  # type: ignore[arg-type]
     return []
 
 
@@ -177,10 +176,15 @@ def test_memory_that_runs_out_halves_the_batches() -> None:
     assert max(small.batches) <= 35 and any("went from 50 to 25" in warning for warning in found.warnings)
 
 
-def test_a_damaged_shard_of_the_heat_map_is_named(tmp_path: Path) -> None:
+def test_a_damaged_shard_is_named_and_a_lost_one_made_anew(tmp_path: Path) -> None:
     out = tmp_path / "run"
     run(out, perturbations=())
+    before = (out / "result.json").read_bytes()
+    (of_heat_map,) = sorted((out / "response").glob("*.parquet"))[-1:]
+    of_heat_map.unlink()
+    run(out, perturbations=())
+    assert (out / "result.json").read_bytes() == before
     (out / "result.json").unlink()
-    (out / HEAT_FOLDER / "000000.parquet").write_bytes(b"torn")
-    with pytest.raises(RunFolderError, match=r"heat-map/000000\.parquet is damaged"):
+    of_heat_map.write_bytes(b"torn")
+    with pytest.raises(RunFolderError, match=r"response/00000\d\.parquet is damaged"):
         run(out, perturbations=())

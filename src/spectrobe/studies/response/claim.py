@@ -17,6 +17,7 @@ from scipy import stats
 
 from spectrobe.game.intervals import Estimate
 from spectrobe.seeding import numpy_generator
+from spectrobe.studies.frozen import Frozen
 
 CLEAN, SEVERITY, POWER, BAND_POWER = "clean accuracy", "severity", "noise power", "noise power, mean apart"
 BASELINES = "all baselines"
@@ -36,7 +37,7 @@ KINDS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True)
-class Prediction:
+class Prediction(Frozen):
     """What one predictor makes of the perturbations.
 
     predicted: float64 (P,), drop of accuracy predicted for each, held out.   rank_correlation: Spearman's, of the
@@ -66,7 +67,7 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Claim:
+class Claim(Frozen):
     """The test: P perturbations.
 
     names, kinds: P strings.   drop: float64 (P,), clean accuracy less accuracy.   drop_interval: (P, 2).

@@ -15,7 +15,7 @@ from spectrobe.data.checks import content_digest
 from spectrobe.engine.batching import halved, is_out_of_memory
 from spectrobe.engine.evaluate import Shard
 from spectrobe.engine.progress import Progress
-from spectrobe.engine.store import Columns
+from spectrobe.engine.shards import Columns
 from spectrobe.studies.response import views as of
 from spectrobe.studies.response.basis import basis_vectors, with_norm
 from spectrobe.studies.response.gradients import GRADIENT, pixel_gradients
