@@ -26,6 +26,7 @@ from spectrobe.engine.sources import Sources
 from spectrobe.engine.store import MEND, RunFolder, plain
 from spectrobe.errors import RunFolderError
 
+_COMMANDS = {"absences": "decompose --absence all"}  # kinds of results that are not called as their command is
 _WORTH_A_NOTE = 1000  # images that are compared with what they were
 
 
@@ -182,6 +183,9 @@ def open_run(kind: str, out: str | os.PathLike[str] | None, rows: str, stack: Ex
         return StudyRun(kind, MemoryRun())
     folder = RunFolder(out, rows)
     refuse_other_kind(folder, kind)
+    if not folder.exists("run.json") and (folder.shards() or folder.exists("result.json")):
+        rest = folder.rows if folder.shards() else "result.json"
+        raise RunFolderError(f"{folder.path}: holds {rest} but no run.json: choose another folder, or remove them")
     stack.enter_context(folder.lock())
     begun = folder.read_json("run.json") if folder.exists("run.json") else {}
     folder.sweep()
@@ -189,17 +193,15 @@ def open_run(kind: str, out: str | os.PathLike[str] | None, rows: str, stack: Ex
 
 
 def refuse_other_kind(folder: RunFolder, kind: str) -> None:
-    """Raise RunFolderError, naming both, unless what the folder holds, if anything, is a run of this kind."""
+    """Raise RunFolderError, naming both, unless what the folder holds, if anything, is a run or result of this kind."""
     for name, key, what in (("run.json", "command", "a run"), ("result.json", "kind", "a result")):
         held = folder.read_json(name).get(key) if folder.exists(name) else kind
         if held is None:
             mend = MEND if name == "result.json" else "remove the folder, or choose another --out"
             raise RunFolderError(f"{folder.path}: {name} is damaged (it names no {key}): {mend}")
         if held != kind:
-            raise RunFolderError(f"{folder.path} holds {what} of {held!r}, not of {kind!r}: choose another --out")
-    if not folder.exists("run.json") and (folder.shards() or folder.exists("result.json")):
-        rest = folder.rows if folder.shards() else "result.json"
-        raise RunFolderError(f"{folder.path}: holds {rest} but no run.json: choose another folder, or remove them")
+            said, wanted = (_COMMANDS.get(one, one) for one in (held, kind))
+            raise RunFolderError(f"{folder.path} holds {what} of {said}, not of {wanted}: choose another --out")
 
 
 def _listed(sources: Sources, order: np.ndarray) -> dict[str, Any]:
