@@ -121,7 +121,7 @@ def run_shards(player: P, loader: ImageLoader, shards: dict[int, Sequence[int]],
         for _ in shards[index]:
             position, image = next(images)
             if isinstance(image, BadImageError):
-                skipped[loader.data.ids[position]] = str(image)
+                skipped[loader.data.ids[position]] = image.account
             else:
                 good[position] = image
         progress.advance(player.passes_per_image * len(skipped))
