@@ -247,7 +247,7 @@ def _features(metadata: Mapping[bytes, bytes], path: str) -> dict[str, Any]:
                 raise TypeError("class names that are no texts")
     except (AttributeError, TypeError, ValueError, RecursionError) as error:
         raise InputError(
-            f"{_short(path)!r} holds damaged metadata of the datasets library ({first_line(error)}): write it again, or "
+            f"{_short(path)!r} holds damaged metadata of the datasets library ({first_line(error)}): write it anew, or "
             f"without the metadata 'huggingface'"
         ) from error
     return dict(features)
