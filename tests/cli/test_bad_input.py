@@ -160,7 +160,7 @@ def test_a_run_of_other_settings_is_refused_naming_the_difference(cli: Cli, worl
     for option, there, now in (
         (("--value", "accuracy"), "'usable-information'", "'accuracy'"),
         (("--seed", 1), "seed: there 0", "now 1"),
-        (("--images", 6), "images: there None", "now 6"),
+        (("--images", 6), "images: there all", "now 6"),
     ):
         outcome = cli(*call, "--out", "run", "--batch-size", 32, *option)
         assert outcome.code == 2

@@ -18,10 +18,21 @@ from spectrobe.cli.terminal import say
 from spectrobe.errors import SpectrobeError
 from spectrobe.texts import printable
 
-COMMANDS = ("decompose", "snr", "robustness", "score", "compare", "show", "demo", "list")
+COMMANDS = ("decompose", "snr", "robustness", "response", "score", "compare", "show", "demo", "list")
 """Modules of `commands/`, in the order in which --help shows them."""
 
-_LONG = ("batch_size", "class_map", "image_column", "label_column", "num_classes", "on_bad_image", "allow_pickle")
+_LONG = (
+    "batch_size",
+    "class_map",
+    "heat_map",
+    "heat_map_images",
+    "heat_map_step",
+    "image_column",
+    "label_column",
+    "num_classes",
+    "on_bad_image",
+    "allow_pickle",
+)
 _ARGUMENTS = (
     *_LONG, "absence", "bands", "checkpoint", "crop", "design", "device", "images", "interpolation", "mean",
     "precision", "seed", "size", "std", "tolerance", "value", "workers",

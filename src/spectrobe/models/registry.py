@@ -47,6 +47,7 @@ _BUILT_IN = {
     "python": "spectrobe.models.python_models:SCHEME",
     "demo": "spectrobe.models.demo:SCHEME",
     "clip": "spectrobe.models.clip:SCHEME",
+    "planted": "spectrobe.models.planted:SCHEME",
 }
 
 
