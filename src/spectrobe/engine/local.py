@@ -165,7 +165,7 @@ def _next_images(images: Any, data: ImageData, count: int) -> tuple[dict[int, Te
     for _ in range(count):
         position, image = next(images)
         if isinstance(image, BadImageError):
-            skipped[data.ids[position]] = str(image)
+            skipped[data.ids[position]] = image.account
         else:
             good[position] = image
     return good, skipped
