@@ -127,13 +127,14 @@ def run_shards(player: P, loader: ImageLoader, shards: dict[int, Sequence[int]],
         progress.advance(player.passes_per_image * len(skipped))
         columns = None
         if good:
-            player, columns = _play(player, _shard(loader.data, good), progress)
+            player, columns = play_within_memory(player, _shard(loader.data, good), progress)
         run.write_shard(index, columns, skipped)
         reach("shard done")
     return player
 
 
-def _play(player: P, shard: Shard, progress: Progress) -> tuple[P, Columns]:
+def play_within_memory(player: P, shard: Shard, progress: Progress) -> tuple[P, Columns]:
+    """A row for each image of the shard, and the player, whose batches are smaller when memory ran out on the way."""
     while True:
         try:
             return player, player.play(shard, progress)
