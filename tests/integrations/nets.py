@@ -29,6 +29,7 @@ class Net(nn.Module):
             self.stem = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout(0.2))
             self.frozen = nn.BatchNorm2d(8)
             self.head = nn.Sequential(nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(128, 4))
+        self.frozen.eval()
         self.noisy, self.calls = noisy, 0
 
     def train(self, mode: bool = True) -> Net:

@@ -139,7 +139,7 @@ def with_label_noise(
 
 
 def _check(rate: object, kind: str, seed: object) -> None:
-    if not isinstance(rate, Real) or isinstance(rate, bool) or not 0 <= rate <= 1:
+    if not isinstance(rate, Real) or isinstance(rate, bool) or not 0 <= float(rate) <= 1:
         raise InputError(f"expected a rate of label noise in [0, 1], got {rate!r}")
     if kind not in KINDS:
         raise InputError(f"expected label noise of kind {' or '.join(KINDS)}, got {kind!r}")

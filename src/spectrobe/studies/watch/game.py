@@ -58,9 +58,9 @@ class Game:
         make_value(self.value)
         self.make_design()
         check_confidence(self.confidence)
-        check_batch_size(self.batch_size)
-        if self.batch_size == "auto":
+        if isinstance(self.batch_size, str):
             raise InputError("expected a number as batch_size: a search would cost forward passes every time")
+        check_batch_size(self.batch_size)
         if self.absence is not None and (not isinstance(self.absence, Tensor) or self.absence.ndim != 3):
             raise InputError("expected absence as 'zero' or one image (C, H, W), such as the mean of the images")
 
