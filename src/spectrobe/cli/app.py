@@ -18,7 +18,9 @@ from spectrobe.cli.terminal import say
 from spectrobe.errors import SpectrobeError
 from spectrobe.texts import printable
 
-COMMANDS = ("decompose", "snr", "robustness", "response", "score", "compare", "show", "demo", "list")
+COMMANDS = (
+    "decompose", "snr", "robustness", "response", "score", "zoo", "relate", "compare", "show", "demo", "list",
+)  # fmt: skip
 """Modules of `commands/`, in the order in which --help shows them."""
 
 _LONG = (
