@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from spectrobe.engine.environment import environment
 from spectrobe.engine.store import RunFolder, json_text
 from spectrobe.errors import RunFolderError
 from spectrobe.game.intervals import Estimate
 from spectrobe.studies.relate.columns import Column
 from spectrobe.studies.relate.relation import Choice, Relation
-from spectrobe.studies.runs import environment
 
 if TYPE_CHECKING:
     from spectrobe.studies.relate.result import RelateResult
