@@ -70,6 +70,7 @@ def one_by_one(options: argparse.Namespace, entries: list[Entry], work: Path, de
             print(f"{entry.name}: time is up; the same call goes on from the checkpoint", flush=True)
             return False
         facts = keep(entry, net, told, test_x, test_y, options.out, work)
+        assemble(options.out, work)
         print(table([facts]).splitlines()[-1], flush=True)
     return True
 

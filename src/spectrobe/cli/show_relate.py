@@ -20,18 +20,19 @@ if TYPE_CHECKING:
 
 
 def parts(result: RelateResult, measures: Sequence[str] = (), scores: Sequence[str] = ()) -> list[Any]:
-    """What goes best with each measure; then a table a measure and subset with every score; then it all in words.
+    """A table a measure and subset with every score; then what goes best with each, as a table and in words.
 
     measures, scores: patterns of what is shown, all by default; InputError for one that nothing fits.
     """
     shown = matching(result.measures, measures, "measure")
     names = matching({one.score: None for one in result.relations}, scores, "score")
-    lines: list[Any] = [headline(result), "", _overview(result, shown), ""]
+    lines: list[Any] = [headline(result), ""]
     for subset in result.subsets:
         for measure in shown:
             lines += [f"{measure}{f' ({subset})' if subset else ''}", _table_of(result, measure, subset, names), ""]
+    lines += [*_notes(), "", _overview(result, shown), ""]
     lines += [sentence(result, measure, subset) for subset in result.subsets for measure in shown]
-    return [*lines, "", *_notes(), *remarks(result)]
+    return [*lines, "", *remarks(result)]
 
 
 def matching(names: Any, patterns: Sequence[str], what: str) -> list[str]:

@@ -27,6 +27,12 @@ def command(
         list[str] | None,
         typer.Option(metavar="PATTERN", help="Everything also without these models or recipes, such as 'at-*'."),
     ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATTERN", help="Try these scores alone: they are what p-values allow for.", show_default="all"
+        ),
+    ] = None,
     measure: Annotated[
         list[str] | None, typer.Option(metavar="PATTERN", help="Show these measured robustnesses.", show_default="all")
     ] = None,
@@ -68,7 +74,7 @@ def command(
         with terminal.progress("measured robustnesses") as progress:
             result = relate(
                 runs, snr=snr or None, scores=scores, against=against, model_column=model_column,
-                value_column=value_column, group_column=group_column, without=without or (),
+                value_column=value_column, group_column=group_column, only=only or (), without=without or (),
                 values=[name.strip() for name in value.split(",")], confidence=confidence, seed=seed,
                 progress=progress,
             )  # fmt: skip

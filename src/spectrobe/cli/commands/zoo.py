@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +12,9 @@ from spectrobe.cli import options
 from spectrobe.cli.commands.relate import WIDTH_OF_FILES
 from spectrobe.cli.folders import run_folder
 from spectrobe.cli.terminal import Terminal, say
+
+if TYPE_CHECKING:
+    from spectrobe.studies.zoo.budget import Cost
 
 
 def command(
@@ -65,6 +69,11 @@ def command(
     terminal = Terminal(quiet, json)
     if not terminal.out.is_terminal:
         terminal.out.width = WIDTH_OF_FILES
+
+    def tell(costs: Sequence[Cost]) -> None:
+        for part in () if quiet or budget else show_zoo.budget(costs):
+            terminal.err.print(part)
+
     with run_folder(out, "zoo", models.removesuffix(".toml")) as folder:
         with terminal.progress() as progress:
             result = measure_zoo(
@@ -73,18 +82,20 @@ def command(
                 batch_size=options.number_or_auto(batch_size), device=device, class_map=class_map,
                 on_bad_image=on_bad_image, image_column=image_column, label_column=label_column,
                 allow_pickle=allow_pickle, budget_only=budget, relate_with={"without": without or ()}, out=folder,
-                progress=progress, tell_budget=lambda costs: terminal.show(*show_zoo.budget(costs)),
+                progress=progress, tell_budget=tell,
             )  # fmt: skip
         code, relation = DONE, result.relation
-        if relation is not None:
+        if budget:
+            terminal.show(*show_zoo.budget(result.costs))
+            if json:
+                terminal.give(json_text({"kind": "budget", "models": [asdict(cost) for cost in result.costs]}))
+        elif relation is None:
+            terminal.note(result.unrelated)
+        else:
             place = f"{folder}/relate"
             relation.save(place)
             shown = show_relate.parts(relation)
             code = finish(terminal, place, "score-robustness", lambda: figures.score_robustness(relation), shown)
-        elif budget and json:
-            terminal.give(json_text({"kind": "budget", "models": [asdict(cost) for cost in result.costs]}))
-        elif not budget:
-            terminal.note(result.unrelated)
         for name, why in result.failed.items():
             say(f"{name}: {why}")
         return FAILED if result.failed else code

@@ -17,6 +17,8 @@ from spectrobe.studies.relate.resampling import N_PERMUTATIONS, N_RESAMPLES, rec
 CLEAN = "clean-accuracy"
 FEWEST = 3
 """Models without which there is no correlation to speak of."""
+FEWEST_RECIPES = 5
+"""Recipes without which resamples are too much alike to give an interval."""
 _FEWEST_RESAMPLES = 100
 _ROUNDING = 1e-9
 _ITSELF = "this is clean accuracy itself"
@@ -75,9 +77,10 @@ def spearman_and_kendall(
         x = np.stack([scores[name][mask] for name in names])
         nulls = permuted(x, own, recipe_permutations(some.recipe, draws.seed, draws.n_permutations))
         weights, b = recipe_weights(some.recipe, draws.seed, draws.n_resamples), signs(own)
+        few = len(set(some.recipes)) < FEWEST_RECIPES
         for row, name in enumerate(names):
             a = signs(x[row])
-            values = (_correlation(fix(f, a, b), weights, draws.confidence) for f in (spearman, kendall))
+            values = (_correlation(fix(f, a, b), weights, few, draws.confidence) for f in (spearman, kendall))
             for found, value, null in zip((rho, tau), values, nulls, strict=True):
                 found[name] = _Untested(value, null[:, row])
     return _tested(rho, draws), _tested(tau, draws)
@@ -98,8 +101,9 @@ def spearman_given_clean(
         index = recipe_permutations(some.recipe, draws.seed, draws.n_permutations)
         nulls = permuted_partial(x, own, some.clean, index)
         weights, b, c = recipe_weights(some.recipe, draws.seed, draws.n_resamples), signs(own), signs(some.clean)
+        few = len(set(some.recipes)) < FEWEST_RECIPES
         for row, name in enumerate(names):
-            value = _correlation(fix(_given, signs(x[row]), b, c), weights, draws.confidence)
+            value = _correlation(fix(_given, signs(x[row]), b, c), weights, few, draws.confidence)
             found[name] = _nothing(_ITSELF, draws) if name == CLEAN else _Untested(value, nulls[:, row])
     return _tested(found, draws)
 
@@ -129,7 +133,8 @@ def difference(x: np.ndarray, other: np.ndarray, y: np.ndarray, recipe: np.ndarr
     def gained(w: np.ndarray) -> np.ndarray:
         return np.asarray(up * spearman(a, b, w) - down * spearman(c, b, w))
 
-    return _interval(float(gained(ones)[0]), gained(weights), draws.confidence)
+    few = len(np.unique(recipe[known])) < FEWEST_RECIPES
+    return _interval(float(gained(ones)[0]), gained(weights), few, draws.confidence)
 
 
 def _by_models(scores: Mapping[str, np.ndarray], known: np.ndarray) -> list[tuple[np.ndarray, list[str]]]:
@@ -141,23 +146,26 @@ def _by_models(scores: Mapping[str, np.ndarray], known: np.ndarray) -> list[tupl
     return list(found.values())
 
 
-def _correlation(statistic: Callable[[np.ndarray], np.ndarray], weights: np.ndarray, confidence: float) -> Correlation:
+def _correlation(
+    statistic: Callable[[np.ndarray], np.ndarray], weights: np.ndarray, few: bool, confidence: float
+) -> Correlation:
     value = float(statistic(np.ones((1, weights.shape[1])))[0])
     if not np.isfinite(value):
         return Correlation.undefined("not every one of these numbers varies over the models", confidence)
     if abs(value) > 1 - _ROUNDING:
         why = "the orders agree without exception, which no resample can put in doubt: see p"
         return Correlation(value, np.nan, np.nan, np.nan, confidence, why)
-    return Correlation(**vars(_interval(value, statistic(weights), confidence)))
+    return Correlation(**vars(_interval(value, statistic(weights), few, confidence)))
 
 
-def _interval(value: float, drawn: np.ndarray, confidence: float) -> Estimate:
+def _interval(value: float, drawn: np.ndarray, few: bool, confidence: float) -> Estimate:
     """Percentile bootstrap: of those tried on 10 to 30 models, recipes or not, the narrowest that held what it said."""
     if not np.isfinite(value):
         return Estimate.undefined("not every one of these numbers varies over the models", confidence)
     drawn = drawn[np.isfinite(drawn)]
-    if len(drawn) < _FEWEST_RESAMPLES:
-        return Estimate(value, np.nan, np.nan, np.nan, confidence, "too few resamples vary to give it an interval")
+    if few or len(drawn) < _FEWEST_RESAMPLES:
+        why = f"under {FEWEST_RECIPES} recipes" if few else "too few resamples vary"
+        return Estimate(value, np.nan, np.nan, np.nan, confidence, f"{why}: no interval")
     low, high = np.quantile(drawn, [0.5 - confidence / 2, 0.5 + confidence / 2])
     return Estimate(value, float(drawn.std(ddof=1)), float(low), float(high), confidence)
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from types import MappingProxyType
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from spectrobe.errors import InputError
 from spectrobe.game.intervals import Estimate
-from spectrobe.studies.relate.columns import Column
+from spectrobe.studies.frozen import Frozen
+from spectrobe.studies.relate.columns import BASELINE, Column
 from spectrobe.studies.relate.correlate import Draws, difference
 from spectrobe.studies.relate.relation import Choice, Relation
 
@@ -29,7 +29,8 @@ FEWEST_FOR_A_CLAIM = 10
 class RelateSettings:
     """What the numbers depend on, besides the columns.
 
-    values: under which scores were computed.   without: patterns of models left out, a subset each.
+    values: under which scores were computed.   only: patterns of the scores that were tried, () for all.
+    without: patterns of models left out, a subset each.
     """
 
     confidence: float
@@ -37,6 +38,7 @@ class RelateSettings:
     n_resamples: int
     n_permutations: int
     values: tuple[str, ...]
+    only: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
 
     @property
@@ -46,7 +48,7 @@ class RelateSettings:
 
 
 @dataclass(frozen=True)
-class RelateResult:
+class RelateResult(Frozen):
     """Scores against measured robustness over N models. Mappings are read-only.
 
     models, recipes: names and recipes, in one order; models of one recipe are resampled together.
@@ -67,12 +69,6 @@ class RelateResult:
     subsets: Mapping[str, tuple[str, ...]]
     left_out: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        for f in fields(self):
-            value = getattr(self, f.name)
-            if isinstance(value, dict):
-                object.__setattr__(self, f.name, MappingProxyType(value))
 
     @property
     def n_models(self) -> int:
@@ -109,9 +105,20 @@ class RelateResult:
         choice = self.choice(measure, subset)
         if choice is not None:
             return self.relation(choice.best, measure, subset)
+        columns = self.scores_for(measure)
         own = [one for one in self.relations if (one.measure, one.subset) == (measure, subset)]
-        own = [one for one in own if np.isfinite(one.spearman.value)]
+        own = [one for one in own if columns[one.score].kind != BASELINE and np.isfinite(one.spearman.value)]
         return max(own, key=lambda one: abs(one.spearman.value), default=None)
+
+    def n_tried(self, measure: str, subset: str = "") -> int:
+        """How many scores have a correlation with a measure, baselines not counted."""
+        columns = self.scores_for(measure)
+        return sum(
+            (one.measure, one.subset) == (measure, subset)
+            and columns[one.score].kind != BASELINE
+            and bool(np.isfinite(one.spearman.value))
+            for one in self.relations
+        )
 
     def difference(self, score: str, other: str, measure: str, subset: str = "") -> Estimate:
         """|rho| of one score less that of another with the same measure, resampled together over recipes."""

@@ -46,7 +46,7 @@ def from_dict(content: Mapping[str, Any], folder: RunFolder | None = None) -> Re
 
     try:
         settings: dict[str, Any] = dict(content["settings"])
-        settings |= {name: tuple(settings[name]) for name in ("values", "without")}
+        settings |= {name: tuple(settings[name]) for name in ("values", "only", "without")}
         return RelateResult(
             settings=RelateSettings(**settings),
             models=tuple(content["models"]),

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from spectrobe.errors import InputError
-from spectrobe.game.intervals import Estimate
+from spectrobe.game.fit import fit
+from spectrobe.game.intervals import Estimate, Replicates
 from spectrobe.game.scores import score_functions
+from spectrobe.game.values import make_value
 from spectrobe.perturbations.registry import lookup
-from spectrobe.studies.decompose.result import DecomposeResult
+from spectrobe.studies.decompose.result import DecomposeResult, replicates_of, summarise
 from spectrobe.studies.relate.columns import BASELINE, SCORE, Column, column
 from spectrobe.studies.relate.gather import ModelRuns, Run
 from spectrobe.studies.score_under import modulus_of, scores_at
@@ -21,18 +24,33 @@ VALUES = ("usable-information", "log-likelihood", "accuracy")
 UNDER = ("perturbation-aware", "surviving-information")
 _LACKING = "no decomposition with this absence"
 
-Results = Mapping[tuple[str, str], Sequence[DecomposeResult | None]]
+
+@dataclass(frozen=True)
+class Scored:
+    """A decomposition under one value, without its table.   replicates: of its Shapley values, where asked for."""
+
+    result: DecomposeResult
+    replicates: Replicates | None
+
+
+Results = Mapping[tuple[str, str], Sequence[Scored | None]]
 """(value, absence) -> each model's decomposition, None where it has none."""
 
 
-def revalued(models: Sequence[ModelRuns], values: Sequence[str] = VALUES) -> Results:
-    """Every decomposition under each value, from its stored table; without labels, under its own value alone."""
+def revalued(models: Sequence[ModelRuns], values: Sequence[str], replicates: bool) -> Results:
+    """Every decomposition under each value, from its stored table; without labels, under its own value alone.
+
+    replicates: of the bootstrap too, which scores under a perturbation need.
+    """
     absences = dict.fromkeys(run.result.absence for model in models for run in model.decompositions)
-    found: dict[tuple[str, str], list[DecomposeResult | None]] = {}
+    found: dict[tuple[str, str], list[Scored | None]] = {}
     for absence in absences:
         own = [next((r.result for r in model.decompositions if r.result.absence == absence), None) for model in models]
-        for value in _values(own, values):
-            found[value, absence] = [None if one is None else _under(one, value) for one in own]
+        wanted = _values(own, values)
+        for one in own:
+            scored = {} if one is None else _under(one, wanted, replicates)
+            for value in wanted:
+                found.setdefault((value, absence), []).append(scored.get(value))
     return found
 
 
@@ -40,9 +58,9 @@ def score_columns(results: Results) -> list[Column]:
     """A column for each score, value and absence: `signed/usable-information/mean`."""
     columns = []
     for (value, absence), found in results.items():
-        bands = next(one for one in found if one is not None).bands
+        bands = next(one.result for one in found if one is not None).bands
         for score in score_functions(bands):
-            estimates = [None if one is None else one.scores[score] for one in found]
+            estimates = [None if one is None else one.result.scores[score] for one in found]
             kind = BASELINE if score == "information" else SCORE
             columns.append(column(f"{score}/{value}/{absence}", estimates, kind, _LACKING))
     return sorted(columns, key=lambda one: one.kind == BASELINE)
@@ -98,16 +116,15 @@ def matched_columns(results: Results, moduli: Moduli, measures: Sequence[Column]
     """Perturbation-aware and surviving-information, for each measure with the modulus of what it measures under."""
     columns: list[Column] = []
     for (value, absence), found in results.items():
-        replicates = [None if one is None else one.replicates() for one in found]
         for measure in measures:
             pairs: list[tuple[Estimate, Estimate] | None] = []
-            for place, (one, drawn) in enumerate(zip(found, replicates, strict=True)):
+            for place, one in enumerate(found):
                 snr = moduli.of(place, measure.conditions)
-                if one is None or drawn is None or not snr:
+                if one is None or one.replicates is None or not snr:
                     pairs.append(None)
                     continue
-                mu = np.mean([modulus_of(result, one.bands) for result in snr], axis=0)
-                pairs.append(scores_at(mu, one, drawn))
+                mu = np.mean([modulus_of(result, one.result.bands) for result in snr], axis=0)
+                pairs.append(scores_at(mu, one.result, one.replicates))
             if any(pairs):
                 columns += _pair(pairs, f"{value}/{absence}", measure.name)
     return columns
@@ -126,10 +143,23 @@ def _values(own: Sequence[DecomposeResult | None], values: Sequence[str]) -> lis
     return list(dict.fromkeys([*values, *(one.value for one in there)]))
 
 
-def _under(result: DecomposeResult, value: str) -> DecomposeResult:
-    """The result with a value; made anew where the stored one is of a version with fewer scores."""
-    same = value == result.value and set(score_functions(result.bands)) <= set(result.scores)
-    return result if same else result.with_value(value)
+def _under(result: DecomposeResult, values: Sequence[str], replicates: bool) -> dict[str, Scored]:
+    """The result with each value, its table read once; its own too where it is of a version with fewer scores."""
+    table = result.table()
+    chunks = tuple(table.chunks())
+    held = replace(table, chunks=lambda: iter(chunks))
+    complete = set(score_functions(result.bands)) <= set(result.scores)
+    found = {}
+    for value in values:
+        settings = replace(result.settings, value=value)
+        one = result
+        if value != result.value or not complete:
+            one = summarise(held, settings, result.forward_passes, result.skipped, ())
+        drawn = None
+        if replicates:
+            drawn = replicates_of(held, settings, fit(held, settings.make_design(), make_value(value)))
+        found[value] = Scored(replace(one, _payoffs=None), drawn)
+    return found
 
 
 def _is_attack(name: str) -> bool:

@@ -36,6 +36,7 @@ def relate(
     value_column: str | Sequence[str] | None = None,
     group_column: str | None = None,
     recipes: Mapping[str, str] | None = None,
+    only: str | Sequence[str] = (),
     without: str | Sequence[str] = (),
     values: Sequence[str] = VALUES,
     confidence: float = 0.95,
@@ -55,6 +56,8 @@ def relate(
     against: measured numbers from such a table; value_column: which of its columns (default: all with numbers).
     model_column: of both tables.   group_column: of either, the recipe of each model; recipes: {model: recipe} instead.
         Models of one recipe (strengths, seeds) are resampled and permuted together. A zoo's runs bring theirs along.
+    only: patterns of the scores that are tried ("signed/*"), all by default; baselines always are. What is tried counts
+        in p-values and in the choice: say it before you look.
     without: patterns of model names or recipes ("at-*"): every correlation also without those models, one subset each.
     values: under which scores are computed from the stored tables.   confidence, seed: of all that is drawn.
     n_resamples: of recipes, for intervals.   n_permutations: for p-values.
@@ -77,9 +80,11 @@ def relate(
     all_scores, noted = _scores(models, tables["scores"], measures, snr, values, group_column)
     clean = column(CLEAN, clean_accuracy(models), BASELINE, "no clean accuracy on the images that the others share")
     all_scores += [clean] if np.isfinite(clean.values).any() else []
+    tried = (only,) if isinstance(only, str) else tuple(only)
+    all_scores = _tried(all_scores, tried)
     subsets = _subsets(models, [without] if isinstance(without, str) else list(without))
     settings = RelateSettings(
-        confidence, seed, n_resamples, n_permutations, tuple(values), tuple(name for name in subsets if name)
+        confidence, seed, n_resamples, n_permutations, tuple(values), tried, tuple(name for name in subsets if name)
     )
     everyone = Models(tuple(m.title for m in models), tuple(m.recipe for m in models), clean.values)
     found, choices = [], []
@@ -119,9 +124,10 @@ def _scores(
     group_column: str | None,
 ) -> tuple[list[Column], list[str]]:
     """All scores but clean accuracy, and what to know about them."""
-    results = revalued(models, values)
+    measured_on = [*([] if snr is None else snr_runs(snr)), *(run for model in models for run in model.snr)]
+    moduli = Moduli(measured_on, models)
+    results = revalued(models, values, replicates=bool(measured_on))
     found = score_columns(results)
-    moduli = Moduli([*([] if snr is None else snr_runs(snr)), *(run for m in models for run in m.snr)], models)
     found += matched_columns(results, moduli, measures)
     if table is not None:
         for name in table.numeric(models, without=[group_column or ""]):
@@ -132,6 +138,19 @@ def _scores(
     if twice:
         raise InputError(f"two scores are called {twice[0][0]!r}: rename the column of the table")
     return found, moduli.warnings
+
+
+def _tried(columns: Sequence[Column], patterns: Sequence[str]) -> list[Column]:
+    """The baselines, and of the scores those that fit a pattern; InputError for a pattern that none does."""
+    for pattern in patterns:
+        if not any(fnmatchcase(one.name, pattern) for one in columns):
+            known = ", ".join(dict.fromkeys(one.name for one in columns))
+            raise InputError(f"no score is called {pattern!r}; there are {known}")
+    return [
+        one
+        for one in columns
+        if one.kind == BASELINE or not patterns or any(fnmatchcase(one.name, pattern) for pattern in patterns)
+    ]
 
 
 def _measured_columns(

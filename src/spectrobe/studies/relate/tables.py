@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from spectrobe.errors import InputError
 from spectrobe.game.intervals import Estimate
+from spectrobe.remote import filesystem_of
 from spectrobe.studies.relate.columns import bare
 from spectrobe.studies.relate.gather import ModelRuns
 
@@ -61,12 +62,10 @@ class Table:
 
 def read_table(path: str | os.PathLike[str], model_column: str = "model") -> Table:
     """A CSV file with a header (comma, semicolon or tab), UTF-8; InputError for other files, or two rows of a model."""
-    import fsspec
-
     where = os.fspath(path)
+    filesystem, place = filesystem_of(where)
     try:
-        with fsspec.open(where, "rt", encoding="utf-8-sig", newline="") as file:
-            text = file.read()
+        text = bytes(filesystem.cat_file(place)).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"cannot read {where!r} as a CSV table ({reason})") from None

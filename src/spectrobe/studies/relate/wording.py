@@ -42,7 +42,7 @@ def sentence(result: RelateResult, measure: str, subset: str = "") -> str:
         return f"{where}: no score can be related to it."
     choice = result.choice(measure, subset)
     rho = best.spearman
-    tried = choice.n_scores if choice is not None else 1
+    tried = choice.n_scores if choice is not None else result.n_tried(measure, subset)
     said = f"{where}: of {tried} scores {best.score} goes best with it, Spearman {correlation(rho)}, "
     said += f"p = {rho.p_max:.2g} allowing for all scores tried; given clean accuracy {correlation(best.partial)}"
     if choice is not None and np.isfinite(choice.held_out):

@@ -16,6 +16,7 @@ from spectrobe.errors import BadImageError, InputError
 from spectrobe.game.coalitions import make_design
 from spectrobe.models.base import Model
 from spectrobe.studies.robustness.conditions import Plan, build
+from spectrobe.studies.robustness.sanity import expected_passes
 
 BATCH = 32
 """Images a batch that times are taken with."""
@@ -64,6 +65,7 @@ def cost_of(
     if not RunFolder(f"{folder}/robustness").exists("result.json"):
         items, _ = build(plans, model)
         forward_passes = robustness_images * (1 + sum(item.passes for item in items))
+        forward_passes += expected_passes(items, robustness_images)  # of the checks of attacks
         steps = sum(item.passes for item in items if item.condition.kind in _GRADIENT_KINDS)
         gradients = robustness_images * steps
     with model.prepared(device) as forward:
