@@ -39,6 +39,7 @@ class StudyRun:
     about: dict[str, Any] = field(default_factory=dict)
     _sources: Sources = field(init=False, repr=False)
     _sizes: BatchSizes = field(default_factory=lambda: BatchSizes(1))
+    _played: set[int] = field(default_factory=set)
 
     @property
     def folder(self) -> RunFolder | None:
@@ -118,11 +119,16 @@ class StudyRun:
 
         player: always the one with the settled batch size. Returns it as it played the last of the shards.
         """
+        self._played |= set(shards)
         return run_shards(player, loader, shards, self.store, progress, self._sizes, self._sources, self._remember)
 
     def keep(self, result: Mapping[str, Any], warnings: Sequence[str], skipped: Mapping[str, str]) -> None:
         """Store a result (as result.json has it), where there is a run folder, and what run.json says at the end."""
-        ended = {"warnings": list(warnings), "skipped": dict(skipped), "shards": len(self.store.shards())}
+        ended = {
+            "warnings": list(warnings),
+            "skipped": dict(skipped),
+            "shards": len(self._played) or self.about.get("shards"),
+        }
         self.about = {**self.about, **ended}
         if self.folder is None:
             return
