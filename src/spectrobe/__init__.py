@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from spectrobe import data as data
     from spectrobe import figures as figures
     from spectrobe.bands import BandPartition as BandPartition
     from spectrobe.data import open_data as open_data
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from spectrobe.studies.compare import compare as compare
     from spectrobe.studies.decompose.result import DecomposeResult as DecomposeResult
     from spectrobe.studies.decompose.study import decompose as decompose
+    from spectrobe.studies.relate.result import RelateResult as RelateResult
+    from spectrobe.studies.relate.study import relate as relate
+    from spectrobe.studies.response.result import ResponseResult as ResponseResult
+    from spectrobe.studies.response.study import response as response
     from spectrobe.studies.robustness.result import RobustnessResult as RobustnessResult
     from spectrobe.studies.robustness.study import robustness as robustness
     from spectrobe.studies.runs import load as load
@@ -33,6 +38,8 @@ _WHERE = {
     "BandPartition": "bands",
     "DecomposeResult": "studies.decompose.result",
     "Estimate": "game.intervals",
+    "ResponseResult": "studies.response.result",
+    "RelateResult": "studies.relate.result",
     "RobustnessResult": "studies.robustness.result",
     "SnrResult": "studies.snr.result",
     "SnrStudy": "studies.snr.result",
@@ -40,6 +47,7 @@ _WHERE = {
     "band_images": "spectrum",
     "coalition_images": "spectrum",
     "compare": "studies.compare",
+    "data": "data",
     "decompose": "studies.decompose.study",
     "figures": "figures",
     "load": "studies.runs",
@@ -47,6 +55,8 @@ _WHERE = {
     "open_model": "models",
     "perturbation": "perturbations",
     "published": "game.published",
+    "response": "studies.response.study",
+    "relate": "studies.relate.study",
     "robustness": "studies.robustness.study",
     "score_under": "studies.score_under",
     "shapley_values": "game.shapley",
@@ -55,7 +65,7 @@ _WHERE = {
 }
 """Name -> the module that has it. Loaded on first use, so that `import spectrobe` is quick and needs torch alone."""
 
-_MODULES = ("figures", "published")
+_MODULES = ("data", "figures", "published")
 
 __all__ = [*_WHERE, "__version__"]  # the names above, as strings
 

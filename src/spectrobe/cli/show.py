@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from spectrobe.studies.words import percent
+from spectrobe.studies.words import left_out, percent
 
 if TYPE_CHECKING:
     from spectrobe.bands import BandPartition
@@ -147,7 +147,7 @@ def _totals(results: Sequence[DecomposeResult]) -> list[str]:
     for result in results:
         lines += _undefined(result.scores)
     lines += [f"warning: {warning}" for result in results for warning in result.warnings]
-    lines += [f"left out: {reason}" for reason in first.skipped.values()]
+    lines += left_out(first.skipped)
     return list(dict.fromkeys(lines))
 
 

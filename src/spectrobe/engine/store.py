@@ -15,12 +15,12 @@ from contextlib import contextmanager
 from pathlib import PurePosixPath
 from typing import Any, TypeVar
 
-import fsspec
 import numpy as np
 
 from spectrobe.engine.phases import reach
 from spectrobe.engine.shards import UNRECORDED, Columns, Provenance, decode_shard, encode_shard, read_metadata
 from spectrobe.errors import InputError, RunFolderError
+from spectrobe.remote import filesystem_of
 
 SCHEMA_VERSION = 1
 MEND = "delete it, and the same call makes it anew"
@@ -40,7 +40,7 @@ class RunFolder:
         self.path, self.rows = os.fspath(path), rows
         if not self.path.strip():
             raise InputError("expected a folder for the run, got an empty name: choose another --out, or leave it out")
-        self.filesystem, self.root = fsspec.core.url_to_fs(self.path)
+        self.filesystem, self.root = filesystem_of(self.path)
         self.local = self.filesystem.protocol in ("file", ("file", "local"))
 
     def exists(self, name: str) -> bool:

@@ -21,6 +21,8 @@ def load(folder: str | os.PathLike[str]) -> Any:
     """
     from spectrobe.engine.store import RunFolder
     from spectrobe.studies.decompose.result import DecomposeResult
+    from spectrobe.studies.relate.result import RelateResult
+    from spectrobe.studies.response.result import ResponseResult
     from spectrobe.studies.robustness.result import RobustnessResult
 
     run = RunFolder(folder)
@@ -34,7 +36,12 @@ def load(folder: str | os.PathLike[str]) -> Any:
         from spectrobe.studies.snr.result_json import load_snr
 
         return load_snr(content, RunFolder(folder, rows="snr"))
-    kinds: dict[str, Any] = {"decompose": DecomposeResult, "robustness": RobustnessResult}
+    kinds: dict[str, Any] = {
+        "decompose": DecomposeResult,
+        "relate": RelateResult,
+        "response": ResponseResult,
+        "robustness": RobustnessResult,
+    }
     if content.get("kind") not in kinds:
         expected = ", ".join((*kinds, "snr"))
         raise RunFolderError(f"{run.path}: expected a result of kind {expected}, got {content.get('kind')!r}")
