@@ -1,4 +1,4 @@
-"""Names that other packages add: found without an import, loaded alone, refused in one line that says whose they are."""
+"""Names that other packages add: found without an import, loaded alone, refused in one line that says whose."""
 
 from __future__ import annotations
 
