@@ -39,7 +39,6 @@ class OnnxModel(Adapter):
     """A graph of one image input. Batches pass through host memory, whatever the device; there are no gradients."""
 
     differentiable = False
-    precisions: tuple[Precision, ...] = ("float32",)
     libraries: tuple[str, ...] = ("onnxruntime", "onnx")
 
     def __init__(self, path: Path, options: ModelOptions) -> None:
