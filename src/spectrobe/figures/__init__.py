@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from spectrobe.figures.robustness_figure import robustness
     from spectrobe.figures.snr_bias_figure import snr_bias
     from spectrobe.figures.style import save_figure, styled
+    from spectrobe.figures.track_figure import track
 
-__all__ = ["band_strip", "overview", "profile", "robustness", "save_figure", "snr_bias", "styled"]
+__all__ = ["band_strip", "overview", "profile", "robustness", "save_figure", "snr_bias", "styled", "track"]
 
 # No module may be named like a function: importing it would put the module in the function's place.
 _HOME = {
@@ -30,6 +31,7 @@ _HOME = {
     "save_figure": "style",
     "snr_bias": "snr_bias_figure",
     "styled": "style",
+    "track": "track_figure",
 }
 
 

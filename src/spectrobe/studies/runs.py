@@ -19,6 +19,7 @@ def load(folder: str | os.PathLike[str]) -> Any:
     from spectrobe.engine.store import RunFolder
     from spectrobe.studies.decompose.result import DecomposeResult
     from spectrobe.studies.robustness.result import RobustnessResult
+    from spectrobe.studies.track.result import TrackResult
 
     run = RunFolder(folder)
     if not run.exists("run.json"):
@@ -30,7 +31,7 @@ def load(folder: str | os.PathLike[str]) -> Any:
         from spectrobe.studies.snr.result_json import load_snr
 
         return load_snr(content, RunFolder(folder, rows="snr"))
-    kinds: dict[str, Any] = {"decompose": DecomposeResult, "robustness": RobustnessResult}
+    kinds: dict[str, Any] = {"decompose": DecomposeResult, "robustness": RobustnessResult, "track": TrackResult}
     if content.get("kind") not in kinds:
         expected = ", ".join((*kinds, "snr"))
         raise RunFolderError(f"{run.path}: expected a result of kind {expected}, got {content.get('kind')!r}")
