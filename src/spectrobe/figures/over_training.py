@@ -52,8 +52,10 @@ def name_moments(ax: Axes, x: np.ndarray, names: Sequence[str]) -> None:
     room = width_inches(ax) / (0.16 if slanted else 0.08 + 0.065 * longest)
     step = max(1, int(np.ceil(len(short) / max(room, 1))))
     shown = [i for i in range(len(short)) if (len(short) - 1 - i) % step == 0]
-    turn = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if slanted else {}
-    ax.set_xticks(x[shown], [short[i] for i in shown], **turn)
+    ax.set_xticks(x[shown], [short[i] for i in shown])
+    if slanted:
+        for label in ax.get_xticklabels():
+            label.set(rotation=35, horizontalalignment="right", rotation_mode="anchor")
 
 
 def _without_what_is_shared(names: Sequence[str]) -> list[str]:

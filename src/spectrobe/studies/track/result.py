@@ -176,7 +176,7 @@ def change_between(first: DecomposeResult, last: DecomposeResult) -> Change:
 
 
 def _change(content: Mapping[str, Any]) -> Change:
-    arrays = [array_from_json(content[name]) for name in ("difference", "simultaneous")]
-    for array in arrays:
+    difference, simultaneous = (array_from_json(content[name]) for name in ("difference", "simultaneous"))
+    for array in (difference, simultaneous):
         array.setflags(write=False)
-    return Change(*arrays, int(content["n_images"]))
+    return Change(difference, simultaneous, int(content["n_images"]))

@@ -109,8 +109,9 @@ class _Tracking:
     def begin(self, files: Sequence[Checkpoint]) -> ImageData:
         """Open the data, refuse a folder of other settings, else say in run.json what it holds."""
         opened = self._first_that_opens(files)
-        about = {"n_classes": opened.n_classes, "class_names": opened.class_names}
-        images = open_data(self.data, **about, **self.for_data)
+        images = open_data(
+            self.data, n_classes=opened.n_classes, class_names=opened.class_names, **self.for_data
+        )  # fmt: skip
         if self.folder is None:
             return images
         identity = plain(
@@ -135,9 +136,9 @@ class _Tracking:
 
     def run(self, files: Sequence[Checkpoint], images: ImageData, progress: Progress) -> TrackResult:
         """Measure what is missing; the result of all."""
-        found = {file: result for file in files if (result := self._kept(file)) is not None}
-        for result in found.values():
-            self._settle(result)
+        found = {file: kept for file in files if (kept := self._kept(file)) is not None}
+        for kept in found.values():
+            self._settle(kept)
         missing = [file for file in files if file not in found]
         part = _Part(progress, len(missing))
         for number, file in enumerate(missing, start=1):
