@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+import torch.multiprocessing as mp
 from torch import Tensor, nn
 
 import spectrobe as sb
@@ -50,10 +53,10 @@ def test_the_full_result_too() -> None:
     assert result.score.low < result.score.value < result.score.high
 
 
-def test_a_full_result_can_be_kept(tmp_path: object) -> None:
+def test_a_full_result_can_be_kept(tmp_path: Path) -> None:
     result = Probe.of((X[:40], Y[:40]), bands=3).measure(NET)
-    result.save(f"{tmp_path}/run")
-    assert np.array_equal(sb.load(f"{tmp_path}/run").shapley, result.shapley)
+    result.save(tmp_path / "run")
+    assert np.array_equal(sb.load(tmp_path / "run").shapley, result.shapley)
 
 
 @pytest.mark.parametrize("most", [1051, 720, 4000])
@@ -138,6 +141,27 @@ def test_a_model_without_logits_is_refused_and_a_forward_of_ones_own_helps() -> 
     assert np.array_equal(told.read(Parts(NET)).shapley, probe.read(NET).shapley)
     with pytest.raises(InputError, match=r"expected an nn\.Module with forward="):
         told.read(lambda x: x)
+
+
+def _process(rank: int, folder: Path, world: int) -> None:
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=world)
+    counting = Counting(NET)
+    reading = Probe.of((X, Y), bands=3, design="exact").read(counting, rank, world)
+    torch.save(
+        {"shapley": reading.shapley.tolist(), "images": counting.images, "passes": reading.forward_passes},
+        folder / f"{rank}.pt",
+    )
+    torch.distributed.destroy_process_group()
+
+
+def test_processes_share_the_images_and_find_what_one_finds(tmp_path: Path) -> None:
+    mp.start_processes(_process, args=(tmp_path, 2), nprocs=2, start_method="fork")
+    both = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2)]
+    one = Probe.of((X, Y), bands=3, design="exact").read(NET)
+    assert both[0]["shapley"] == both[1]["shapley"] == pytest.approx(one.shapley.tolist(), abs=1e-6)
+    assert both[0]["images"] == both[1]["images"] == 75 * 7 + 1  # half of the images each, and the absence image
+    assert both[0]["passes"] == 150 * 7 + 2
 
 
 @pytest.mark.parametrize("settings, message", [
