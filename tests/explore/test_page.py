@@ -146,7 +146,7 @@ def test_one_press_measures_the_profile_with_progress(visit: WatchedPage, monkey
         measure(session, body, seen)
 
     page_saw_half = Gate()
-    monkeypatch.setattr(routes, "profile", slowly)
+    monkeypatch.setitem(routes.STREAMS, "/api/profile", slowly)
     monkeypatch.setattr("spectrobe.explore.profiling._batch_size", lambda session: 1)
     page.get_by_role("button", name="Measure").click()
     page.locator("#progress-text", has_text="8 of 15 looks").wait_for()

@@ -161,7 +161,7 @@ def test_an_upload_that_is_no_photo_gets_a_message(
 
 
 def test_an_upload_that_is_too_large_is_refused(server: PageServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(routes.POSTS, "/api/photo", routes.Post(routes.BYTES, 1000, routes.POSTS["/api/photo"].answer))
+    monkeypatch.setitem(routes.BODIES, "/api/photo", (routes.BYTES, 1000))
     status, headers, body = request(server, "POST", "/api/photo", bytes(1001), BYTES)
     assert status == 413 and headers["Connection"] == "close"
     assert json.loads(body)["error"] == "too large: 1,001 bytes, at most 1,000 are taken"
@@ -172,6 +172,8 @@ def test_an_upload_that_is_too_large_is_refused(server: PageServer, monkeypatch:
     ({"Content-Type": "application/json", "Transfer-Encoding": "chunked"}, 411),
     ({"Content-Type": "application/json", "Content-Length": "-5"}, 411),
     ({"Content-Type": "application/json", "Content-Length": "many"}, 411),
+    ({"Content-Type": "application/json", "Content-Length": "9" * 5000}, 411),
+    ({"Content-Type": "application/json"}, 411),
     ({"Content-Type": "text/plain", "Content-Length": "2"}, 415),
     ({"Content-Type": "application/x-www-form-urlencoded", "Content-Length": "2"}, 415),
     ({"Content-Type": "application/json", "Content-Length": "99999999999"}, 413),
@@ -246,7 +248,7 @@ def test_a_page_that_goes_away_ends_its_measurement(
         finally:
             over.set()
 
-    monkeypatch.setattr(routes, "profile", profile)
+    monkeypatch.setitem(routes.STREAMS, "/api/profile", profile)
     monkeypatch.setattr(session, "forward", counted)
     monkeypatch.setattr("spectrobe.explore.profiling._batch_size", lambda session: 1)
     body = json.dumps(QUESTION | {"class": 0}).encode()

@@ -42,15 +42,6 @@ class Reply:
     body: bytes
 
 
-@dataclass(frozen=True)
-class Post:
-    """A question that has a body: the content type it must have, its most bytes, and what answers it."""
-
-    kind: str
-    most_bytes: int
-    answer: Callable[[Session, bytes], dict[str, Any]]
-
-
 def holds_data(path: str) -> bool:
     """Whether the answer tells more than the page's own files, which are the same for everyone."""
     return path not in _PAGE
@@ -86,14 +77,6 @@ def _photo(session: Session, body: bytes) -> dict[str, Any]:
         return {"photo": photo.key, "thumbnail": wire.address_of(thumbnail(photo.pixels))}
 
 
-POSTS = {
-    "/api/look": Post(JSON, wire.MOST_QUESTION_BYTES, _look),
-    "/api/bands": Post(JSON, wire.MOST_QUESTION_BYTES, _bands),
-    "/api/photo": Post(BYTES, wire.MOST_UPLOAD_BYTES, _photo),
-}
-STREAM = "/api/profile"
-
-
 def profile(session: Session, body: bytes, send: Send) -> None:
     """Measure a photo's profile; `send` is given {"done", "of"} on the way and {"profile"} at the end.
 
@@ -121,6 +104,22 @@ class _Sent:
     def advance(self, forward_passes: int) -> None:
         self.done += forward_passes
         self.send({"done": self.done, "of": self.of})
+
+
+BODIES = {
+    "/api/look": (JSON, wire.MOST_QUESTION_BYTES),
+    "/api/bands": (JSON, wire.MOST_QUESTION_BYTES),
+    "/api/photo": (BYTES, wire.MOST_UPLOAD_BYTES),
+    "/api/profile": (JSON, wire.MOST_QUESTION_BYTES),
+}
+"""Addresses that take a body: the content type that it must have, and its most bytes."""
+
+ANSWERS: dict[str, Callable[[Session, bytes], dict[str, Any]]] = {
+    "/api/look": _look,
+    "/api/bands": _bands,
+    "/api/photo": _photo,
+}
+STREAMS: dict[str, Callable[[Session, bytes, Send], None]] = {"/api/profile": profile}
 
 
 def as_json(status: int, content: dict[str, Any]) -> Reply:

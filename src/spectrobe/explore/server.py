@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import socketserver
 import sys
 import traceback
 from collections.abc import Callable
+from functools import partial
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
@@ -96,21 +98,13 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(self._or_problem(lambda: routes.get(self.server.session, self._address)))
 
     def do_POST(self) -> None:
-        post = routes.POSTS.get(self._address)
-        if post is None and self._address != routes.STREAM:
-            self.close_connection = True
-            self._send(as_json(404, {"error": "no such page"}))
+        if self._refused() or (body := self._body()) is None:
             return
-        if self._refused():
-            return
-        kind, most = (post.kind, post.most_bytes) if post else (routes.JSON, routes.wire.MOST_QUESTION_BYTES)
-        body = self._body(kind, most)
-        if body is None:
-            return
-        if post is None:
-            self._stream(body)
+        session, address = self.server.session, self._address
+        if address in routes.STREAMS:
+            self._stream(partial(routes.STREAMS[address], session, body))
         else:
-            self._send(self._or_problem(lambda: as_json(200, post.answer(self.server.session, body))))
+            self._send(self._or_problem(lambda: as_json(200, routes.ANSWERS[address](session, body))))
 
     def version_string(self) -> str:
         """No versions for strangers."""
@@ -126,11 +120,14 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(as_json(403, {"error": why}))
         return why is not None
 
-    def _body(self, kind: str, most_bytes: int) -> bytes | None:
+    def _body(self) -> bytes | None:
         """The request's body; None where it was refused. A content type of its own makes other sites' requests fail."""
         length = self.headers.get("Content-Length", "")
+        kind, most_bytes = routes.BODIES.get(self._address, ("", 0))
         problem: Reply | None = None
-        if not (length.isascii() and length.isdigit()) or "Transfer-Encoding" in self.headers:
+        if not kind:
+            problem = as_json(404, {"error": "no such page"})
+        elif re.fullmatch(r"[0-9]{1,18}", length) is None or "Transfer-Encoding" in self.headers:
             problem = as_json(411, {"error": "expected a request that tells its length"})
         elif int(length) > most_bytes:
             problem = as_json(413, {"error": f"too large: {int(length):,} bytes, at most {most_bytes:,} are taken"})
@@ -150,7 +147,7 @@ class _Handler(BaseHTTPRequestHandler):
         except Exception as error:
             return _told(error)
 
-    def _stream(self, body: bytes) -> None:
+    def _stream(self, answer: Callable[[routes.Send], None]) -> None:
         """Lines of JSON as they come, to the end of the connection."""
         self.close_connection = True
         self._start(200, "application/x-ndjson")
@@ -159,7 +156,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(json.dumps(content, allow_nan=False).encode() + b"\n")
 
         try:
-            routes.profile(self.server.session, body, send)
+            answer(send)
         except (ConnectionError, TimeoutError):
             raise
         except Exception as error:

@@ -28,7 +28,7 @@ from spectrobe.spectrum import band_images
 
 MAX_BANDS = 12
 _SELF_CHECK = 16  # photos
-_REMEMBERED = 12  # tensors that the next question is likely to need again
+_REMEMBERED_BYTES, _LEAST_REMEMBERED = 2**28, 6  # of tensors that the next question is likely to need again
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,9 @@ class Session:
         n_classes = self.forward(sample[:1]).shape[1]
         self.warnings += check_data(data, n_classes)
         self.names = class_names(model, data, n_classes)
+        self.stand_ins.image(
+            absence, self.photos.get(positions[0])
+        )  # measured now, so that the first press need not wait
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
@@ -132,9 +135,13 @@ class Session:
             if key not in self._remembered:
                 self._remembered[key] = make()
             self._remembered.move_to_end(key)
-            while len(self._remembered) > _REMEMBERED:
+            found = self._remembered[key]
+            while len(self._remembered) > _LEAST_REMEMBERED and self._size() > _REMEMBERED_BYTES:
                 self._remembered.popitem(last=False)
-            return self._remembered[key]
+            return found
+
+    def _size(self) -> int:
+        return sum(tensor.numel() * tensor.element_size() for tensor in self._remembered.values())
 
     def _sample(self) -> tuple[list[int], Tensor]:
         """The first photos that can be read, for the self-check; InputError when there are none."""

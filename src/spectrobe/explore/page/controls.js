@@ -15,8 +15,8 @@ export function absenceChoice(start, changed) {
 export function perturbationChoice(start, changed) {
   const select = byId("perturbation");
   const level = byId("level");
-  const groups = Map.groupBy(start.perturbations, ({ group }) => group);
-  for (const [group, members] of groups) {
+  for (const group of new Set(start.perturbations.map((choice) => choice.group))) {
+    const members = start.perturbations.filter((choice) => choice.group === group);
     const options = members.map(({ name, title }) => make("option", { value: name }, title));
     select.append(make("optgroup", { label: group }, ...options));
   }

@@ -65,7 +65,7 @@ function oneAtATime(work) {
     again = true;
     if (running) return;
     running = true;
-    byId("page").ariaBusy = "true";
+    byId("page").setAttribute("aria-busy", "true");
     const late = setTimeout(() => (byId("busy").hidden = false), SLOW);
     while (again) {
       again = false;
@@ -74,7 +74,7 @@ function oneAtATime(work) {
     running = false;
     clearTimeout(late);
     byId("busy").hidden = true;
-    byId("page").ariaBusy = "false";
+    byId("page").setAttribute("aria-busy", "false");
   };
 }
 

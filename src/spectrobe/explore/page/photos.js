@@ -2,7 +2,7 @@
 
 import { byId, make, tell, understood } from "./dom.js";
 
-const A_PAGE = 24;
+const A_PAGE = 20; // four rows of five
 
 export function photoPicker(start, choose) {
   const thumbnails = byId("thumbnails");
@@ -86,7 +86,9 @@ function acceptFiles(take) {
   body.addEventListener("drop", (event) => {
     event.preventDefault();
     body.classList.remove("dropping");
-    take(event.dataTransfer.files[0]);
+    const [file] = event.dataTransfer.files;
+    if (file) take(file);
+    else tell(new Error("That was no file: save the picture first, then drop the file in."));
   });
   document.addEventListener("paste", (event) => take(event.clipboardData.files[0]));
 }
