@@ -29,6 +29,7 @@ COMMANDS = (
     "compare",
     "track",
     "show",
+    "explore",
     "demo",
     "list",
 )
