@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from spectrobe.game.shapley import shapley_values as shapley_values
     from spectrobe.models import open_model as open_model
     from spectrobe.perturbations import perturbation as perturbation
+    from spectrobe.report.build import report as report
     from spectrobe.spectrum import band_images as band_images
     from spectrobe.spectrum import coalition_images as coalition_images
     from spectrobe.studies.compare import compare as compare
@@ -47,6 +48,7 @@ _WHERE = {
     "open_model": "models",
     "perturbation": "perturbations",
     "published": "game.published",
+    "report": "report",
     "robustness": "studies.robustness.study",
     "score_under": "studies.score_under",
     "shapley_values": "game.shapley",
@@ -55,7 +57,7 @@ _WHERE = {
 }
 """Name -> the module that has it. Loaded on first use, so that `import spectrobe` is quick and needs torch alone."""
 
-_MODULES = ("figures", "published")
+_MODULES = ("figures", "published", "report")
 
 __all__ = [*_WHERE, "__version__"]  # the names above, as strings
 

@@ -16,7 +16,7 @@ from spectrobe.cli.outcome import BAD_INPUT, DONE, FAILED, INTERRUPTED
 from spectrobe.cli.terminal import say
 from spectrobe.errors import SpectrobeError
 
-COMMANDS = ("decompose", "snr", "robustness", "score", "compare", "show", "demo", "list")
+COMMANDS = ("decompose", "snr", "robustness", "score", "compare", "show", "report", "figure", "demo", "list")
 """Modules of `commands/`, in the order in which --help shows them."""
 
 _LONG = ("batch_size", "class_map", "image_column", "label_column", "num_classes", "on_bad_image", "allow_pickle")
