@@ -17,8 +17,8 @@ from matplotlib.figure import Figure
 
 from spectrobe.errors import InputError
 
-COLUMN_WIDTH = 3.3  # inches: one column of a two-column page
-PAGE_WIDTH = 6.9  # inches: both columns
+COLUMN_WIDTH = 3.25  # inches: one column of a two-column page
+PAGE_WIDTH = 6.75  # inches: both columns
 PNG_DPI = 200
 
 # Okabe and Ito, "Color universal design", 2008: told apart with every common colour vision. Their yellow is too pale

@@ -13,6 +13,7 @@ from spectrobe.report.numbers import plural
 from spectrobe.report.page import render
 from spectrobe.report.runs import open_runs
 from spectrobe.report.sections import written
+from spectrobe.studies.paths import file_in
 
 MOST_PHOTOGRAPHS = 12
 
@@ -54,11 +55,10 @@ def report(
 def page_of(material: Material) -> str:
     """The page as HTML."""
     sections = written(material)
-    folders = [run.folder for run in material.given if run.folder]
-    known = [name for name, _ in material.names if "/" in name or "\\" in name]
+    files = [file_in(name) for name, _ in material.names]
     models = plural(len(material.model_names), "model")
     subtitle = plural(len(material.runs), "run") + (f", {models}" if material.model_names else "")
-    paths = [*folders, *known, os.path.expanduser("~")]
+    paths = [path for path in (*files, *(run.folder for run in material.given)) if "/" in path]
     return render(_question(material), subtitle, sections, show_paths=material.show_paths, known_paths=paths)
 
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from spectrobe.errors import SpectrobeError
 from spectrobe.figures.style import Look, looks
-from spectrobe.report.paths import without_paths
+from spectrobe.report.naming import ModelKey, ModelName, model_names
 from spectrobe.report.photographs.names import class_words
 from spectrobe.report.photographs.reopen import Opener
 from spectrobe.report.runs import Run
@@ -43,31 +43,12 @@ class Material:
     @cached_property
     def runs(self) -> tuple[Run, ...]:
         """The runs, their results under the models' names in this report."""
-        return tuple(_renamed(run, self.names.get(_model_key(run), "")) for run in self.given)
+        return tuple(_renamed(run, self.names[_key(run)].shown) if run.model_name else run for run in self.given)
 
     @cached_property
-    def names(self) -> dict[tuple[str, str], str]:
-        """(model, hash of its weights) -> what it is called here.
-
-        Without paths, and apart from others: two weights of one name are told apart, so are two files of one name.
-        """
-        keys = list(dict.fromkeys(_model_key(run) for run in self.given if run.model_name))
-        hashes = {name: {weights for other, weights in keys if other == name and weights} for name, _ in keys}
-        found: dict[tuple[str, str], str] = {}
-        of_model: dict[tuple[str, str], str] = {}
-        for name, weights in keys:
-            model = (name, weights if len(hashes[name]) > 1 else "")
-            if model not in of_model:
-                of_model[model] = self._free_name(*model, taken=of_model.values())
-            found[name, weights] = of_model[model]
-        return found
-
-    def _free_name(self, name: str, weights: str, taken: Iterable[str]) -> str:
-        short = (name if self.show_paths else without_paths(name)) + (f" ({weights[:6]})" if weights else "")
-        taken = set(taken)
-        return next(
-            free for n in range(1, len(taken) + 2) if (free := short + (f" ({n})" if n > 1 else "")) not in taken
-        )
+    def names(self) -> dict[ModelKey, ModelName]:
+        """What each model is called."""
+        return model_names((_key(run) for run in self.given if run.model_name), self.show_paths)
 
     def of(self, *kinds: str) -> tuple[Run, ...]:
         """The runs of some studies that have something to show."""
@@ -84,7 +65,8 @@ class Material:
 
     @cached_property
     def _looks(self) -> dict[str, Look]:
-        return looks(self.model_names)
+        found = looks(name.full for name in self.names.values())
+        return {name.shown: found[name.full] for name in self.names.values()}
 
     @cached_property
     def survivals(self) -> tuple[tuple[Run, ScoreUnder], ...]:
@@ -148,13 +130,13 @@ def attempt(make: Callable[[], T]) -> tuple[T | None, str]:
         return None, str(error)
 
 
-def _model_key(run: Run) -> tuple[str, str]:
+def _key(run: Run) -> ModelKey:
     return run.model_name, run.weights
 
 
 def _renamed(run: Run, name: str) -> Run:
-    """The run with its result under another model name; runs without a model stay."""
-    if not name or name == run.model_name:
+    """The run with its result under another model name."""
+    if name == run.model_name:
         return run
     settings = replace(run.result.settings, model_name=name)
     return replace(run, result=replace(run.result, settings=settings))

@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from spectrobe.report.blocks import Section
 from spectrobe.report.charts.layout import drawings, outline
-from spectrobe.report.paths import without_paths
+from spectrobe.studies.paths import without_paths
 
 _POLICY = (
     "default-src 'none'; img-src data:; style-src 'sha256-{style}'; script-src 'sha256-{script}'; "

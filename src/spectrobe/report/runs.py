@@ -11,9 +11,8 @@ from typing import Any
 from spectrobe.engine.store import SCHEMA_VERSION, RunFolder
 from spectrobe.errors import InputError, RunFolderError
 from spectrobe.report.unfinished import Progress, unfinished
+from spectrobe.studies.kinds import kind_of
 from spectrobe.studies.runs import load
-
-_STUDIES = "spectrobe.studies."
 
 
 @dataclass(frozen=True)
@@ -66,14 +65,6 @@ def open_runs(given: Any) -> tuple[Run, ...]:
     if not runs:
         raise InputError("expected at least one run or result to report on, got none")
     return tuple(runs)
-
-
-def kind_of(result: Any) -> str:
-    """The name of the study whose result this is; InputError for anything else."""
-    module = type(result).__module__
-    if not module.startswith(_STUDIES):
-        raise InputError(f"expected run folders or results of studies, got {type(result).__name__}")
-    return module.removeprefix(_STUDIES).partition(".")[0]
 
 
 def _opened(one: Any) -> Iterator[Run]:

@@ -80,11 +80,12 @@ def images_needed(result: DecomposeResult) -> int | None:
 def _one(run: Run) -> str:
     result, kind = run.result, direction(run.result)
     name, images = result.model_name, plural(result.n_images, "image")
+    told = f"{name} {_LEANS[kind].format(s='s', it='it')}."
     if kind == UNCLEAR:
-        return f"{_so_far(run)}these {images} cannot tell whether {name} leans on coarse structure or on fine detail."
+        told = f"these {images} cannot tell whether {name} leans on coarse structure or on fine detail."
     if kind == NOTHING:
-        return f"{_so_far(run)}these {images} cannot tell what {name} relies on."
-    return f"{_so_far(run)}{name} {_LEANS[kind].format(s='s')}."
+        told = f"these {images} cannot tell what {name} relies on."
+    return _so_far(run) + told if run.progress or kind in (LOW, HIGH) else told[0].upper() + told[1:]
 
 
 def _score(result: DecomposeResult) -> str:

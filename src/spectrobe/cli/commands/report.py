@@ -39,14 +39,19 @@ def command(
         bool, typer.Option("--show-paths", help="Leave paths of this machine in; else only their last parts appear.")
     ] = False,
     quiet: options.Quiet = False,
+    json: options.Json = False,
 ) -> int:
     """One self-contained HTML page from any mix of runs: opens from the disk, asks for nothing from elsewhere."""
+    from spectrobe.engine.store import json_text
     from spectrobe.report.build import report
 
     path = report(
         runs, out, images=images, models=model, photographs=photographs, show_paths=show_paths, class_map=class_map,
         image_column=image_column, label_column=label_column,
     )  # fmt: skip
-    if not quiet:
-        Terminal().show(path)
+    terminal = Terminal(quiet, json)
+    if json:
+        terminal.give(json_text({"kind": "report", "file": path}))
+    elif not quiet:
+        terminal.show(path)
     return 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,14 +52,14 @@ class Opener:
                 return model
             reasons.append(f"{model.name} is not it ({reason})")
         name = str(known.get("name") or "a model without a name")
-        reasons += self._refused(name)
-        if not self._refused(name):
+        refused = self._refused(name)
+        if not refused:
             model = self._model(name)
             reason = _other_model(known, model)
             if not reason:
                 return model
-            reasons.append(f"what opens under its name is another model ({reason}): name it with --model")
-        raise InputError("; ".join(dict.fromkeys(reasons)))
+            refused = f"what opens under its name is another model ({reason}): name it with --model"
+        raise InputError("; ".join(dict.fromkeys([*reasons, refused])))
 
     def data(self, run: Run, model: Model | None) -> ImageData:
         """The run's images; InputError saying why they cannot be had, and how."""
@@ -81,13 +81,14 @@ class Opener:
             reasons.append(f"{data.name} holds other images, or other labels, than {known.get('name')}")
         raise InputError("; ".join(dict.fromkeys(reasons)))
 
-    def _refused(self, name: str) -> Iterator[str]:
-        """Why a model is not opened under the name that a run folder gives it; nothing where it may be."""
+    def _refused(self, name: str) -> str:
+        """Why a model is not opened under the name that a run folder gives it; empty where it may be."""
         scheme, colon, _ = name.partition(":")
         if scheme not in NO_CODE or not colon:
-            yield f"{name} is not opened unasked, since that may run code: name it with --model"
-        elif scheme != DEMO and not self.images:
-            yield "the run folder holds no images: give them again with --images DATA"
+            return f"{name} is not opened unasked, since that may run code: name it with --model"
+        if scheme != DEMO and not self.images:
+            return "the run folder holds no images: give them again with --images DATA"
+        return ""
 
     def _model(self, candidate: Any) -> Model:
         key = candidate if isinstance(candidate, str) else id(candidate)
@@ -132,6 +133,8 @@ def _other_model(known: Mapping[str, Any], model: Model) -> str:
     if known.get("weights_sha256") == "unhashed" and known.get("name") != found.get("name"):
         return f"{found.get('name')} is another function than {known.get('name')}"
     was, now = ({name: one.get(name) for name in _ABOUT_THE_MODEL} for one in (known, found))
+    if now["n_classes"] is None:  # of a function, until it has been asked once
+        now["n_classes"] = was["n_classes"]
     return ", ".join(f"other {path.replace('_', ' ')}" for path, _, _ in differing(was, now))
 
 

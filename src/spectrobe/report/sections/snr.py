@@ -197,8 +197,8 @@ def _survival_table(results: Sequence[SnrResult]) -> Table:
             cells.append(Cell(number(mu), mu, kind, kind=kind))
         rows.append(tuple(cells))
     caption = (
-        "How much of each band (cycles/pixel) is left: robustness modulus, 1 intact, 0 gone; robust or non-robust where "
-        f"its {percent(first.confidence)} interval lies on one side of 1/2"
+        "How much of each band (cycles/pixel) is left: robustness modulus, 1 intact, 0 gone; robust or non-robust "
+        f"where its {percent(first.confidence)} interval lies on one side of 1/2"
     )
     columns = ("perturbation", *places(first.bands))
     return Table(caption, columns, tuple(rows), frozenset(range(1, len(columns))), True)
