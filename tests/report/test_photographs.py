@@ -163,8 +163,9 @@ class TestAbsence:
         [table] = result.table().chunks()
         row = int(np.flatnonzero(table.position == position)[0])
         by_mask = dict(zip(table.coalition[row].tolist(), table.predicted[row].tolist(), strict=True))
-        tiles = [tile.answer for tile in first.rows[0][1]]
-        assert tiles == [f"class {by_mask[2**band]}" for band in range(4)]
+        seen = (0, 3)  # the bands that this model sees; without them its answer is a tie
+        tiles = [first.rows[0][1][band].answer for band in seen]
+        assert tiles == [f"class {by_mask[2**band]}" for band in seen]
 
 
 class TestPictures:
