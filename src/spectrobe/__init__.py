@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from spectrobe import data as data
     from spectrobe import figures as figures
     from spectrobe.bands import BandPartition as BandPartition
     from spectrobe.data import open_data as open_data
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from spectrobe.studies.compare import compare as compare
     from spectrobe.studies.decompose.result import DecomposeResult as DecomposeResult
     from spectrobe.studies.decompose.study import decompose as decompose
+    from spectrobe.studies.relate.result import RelateResult as RelateResult
+    from spectrobe.studies.relate.study import relate as relate
+    from spectrobe.studies.response.result import ResponseResult as ResponseResult
+    from spectrobe.studies.response.study import response as response
     from spectrobe.studies.robustness.result import RobustnessResult as RobustnessResult
     from spectrobe.studies.robustness.study import robustness as robustness
     from spectrobe.studies.runs import load as load
@@ -34,6 +39,8 @@ _WHERE = {
     "BandPartition": "bands",
     "DecomposeResult": "studies.decompose.result",
     "Estimate": "game.intervals",
+    "ResponseResult": "studies.response.result",
+    "RelateResult": "studies.relate.result",
     "RobustnessResult": "studies.robustness.result",
     "SnrResult": "studies.snr.result",
     "SnrStudy": "studies.snr.result",
@@ -41,6 +48,7 @@ _WHERE = {
     "band_images": "spectrum",
     "coalition_images": "spectrum",
     "compare": "studies.compare",
+    "data": "data",
     "decompose": "studies.decompose.study",
     "figures": "figures",
     "load": "studies.runs",
@@ -48,7 +56,9 @@ _WHERE = {
     "open_model": "models",
     "perturbation": "perturbations",
     "published": "game.published",
+    "relate": "studies.relate.study",
     "report": "report",
+    "response": "studies.response.study",
     "robustness": "studies.robustness.study",
     "score_under": "studies.score_under",
     "shapley_values": "game.shapley",
@@ -57,7 +67,7 @@ _WHERE = {
 }
 """Name -> the module that has it. Loaded on first use, so that `import spectrobe` is quick and needs torch alone."""
 
-_MODULES = ("figures", "published", "report")
+_MODULES = ("data", "figures", "published", "report")
 
 __all__ = [*_WHERE, "__version__"]  # the names above, as strings
 

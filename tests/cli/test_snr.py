@@ -98,7 +98,7 @@ def test_a_part_that_fails_is_listed_and_the_exit_code_is_1(cli: Cli, noisy: Pat
         ("snr clean --perturb contrast:2 --mean 0.5", "--mean together with --model"),
         ("snr clean --perturb contrast:2 --bands 30", "largest number of square bands"),
         ("snr clean --perturb contrast:2 --patch 40", "smaller than the patch of 40 x 40"),
-        ("snr many --perturb contrast:2", "--patch 16x16"),
+        ("snr clean --against many", "no partner for"),
         ("score clean --under clean", "expected a run folder"),
     ],
 )

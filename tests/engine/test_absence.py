@@ -184,7 +184,7 @@ def test_mean_is_kept_in_the_run_and_part_of_its_identity(tmp_path: Path) -> Non
     kept = load_file(tmp_path / "run/absence.safetensors")
     assert torch.allclose(kept["mean"], x.mean(0), rtol=0, atol=1e-6)
     save_file({"mean": kept["mean"] + 0.01}, tmp_path / "run/absence.safetensors")
-    with pytest.raises(sb.SpectrobeError, match=r"holds a run of other settings.*absence\.mean"):
+    with pytest.raises(sb.SpectrobeError, match=r"holds a run of other settings.*the absence image \(mean\)"):
         sb.decompose(net, (x, labels), out=tmp_path / "run", **PLAIN)
     (tmp_path / "run/absence.safetensors").write_bytes(b"x")
     with pytest.raises(sb.SpectrobeError, match=r"absence\.safetensors is damaged .*delete it") as caught:

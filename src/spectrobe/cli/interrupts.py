@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from spectrobe.texts import printable
+
 _SHOW_CURSOR = "\x1b[?25h"
 
 
@@ -40,7 +42,7 @@ class Interrupts:
             raise KeyboardInterrupt
         if sys.stderr.isatty():
             sys.stderr.write(_SHOW_CURSOR)  # a progress bar hides it
-        print(f"\nspectrobe: {self.message()}", file=sys.stderr, flush=True)
+        print(f"\nspectrobe: {printable(self.message())}", file=sys.stderr, flush=True)
         os._exit(130)
 
 

@@ -1,4 +1,8 @@
-"""What a command prints: results on stdout, everything else on stderr."""
+"""What a command prints: results on stdout, everything else on stderr.
+
+Names of files, classes and models come from outside and may hold escape sequences: nothing but machine-readable results
+reaches a terminal without passing `printable` here.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderableType, RenderHook, RenderResult
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.segment import Segment
+
+from spectrobe.texts import printable
 
 if TYPE_CHECKING:
     from spectrobe.engine.progress import Progress as Reporter
@@ -58,7 +65,24 @@ def _console(stderr: bool) -> Console:
     console = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
         console.width = WIDTH_OF_FILES
+    console.push_render_hook(_PrintableAlone())
     return console
+
+
+class _PrintableAlone(RenderHook):
+    """Takes out of texts and tables what could steer a terminal; rich's own control codes stay."""
+
+    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        return [_Printable(renderable) for renderable in renderables]
+
+
+class _Printable:
+    def __init__(self, renderable: RenderableType) -> None:
+        self.renderable = renderable
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for text, style, control in console.render(self.renderable, options):
+            yield Segment(text if control else printable(text), style, control)
 
 
 class _Bar:
@@ -120,4 +144,4 @@ def _duration(seconds: float) -> str:
 
 def say(message: str) -> None:
     """One line on stderr."""
-    print("spectrobe:", " ".join(message.split()), file=sys.stderr, flush=True)
+    print("spectrobe:", printable(" ".join(message.split())), file=sys.stderr, flush=True)

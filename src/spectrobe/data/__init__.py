@@ -15,19 +15,26 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from spectrobe.data.base import ClassMap, DataOptions, ImageData
 from spectrobe.data.checks import check_data, content_digest, duplicate_warning
+from spectrobe.data.label_noise import LabelNoise, noisy_labels, with_label_noise
 from spectrobe.data.loader import load_images
+from spectrobe.data.planted_images import Planted, planted
 from spectrobe.data.tensors import TensorData
 from spectrobe.errors import InputError
 
 __all__ = [
     "DataOptions",
     "ImageData",
+    "LabelNoise",
+    "Planted",
     "check_data",
     "content_digest",
     "duplicate_warning",
     "load_images",
+    "noisy_labels",
     "open_data",
+    "planted",
     "source_names",
+    "with_label_noise",
 ]
 
 Opener = Callable[[str, DataOptions], ImageData]
@@ -38,6 +45,7 @@ _SOURCES = {
     "demo": "spectrobe.data.demo:open_demo",
     "hf": "spectrobe.data.hf:open_hub",
     "parquet": "spectrobe.data.parquet:open_parquet",
+    "planted": "spectrobe.data.planted_images:open_planted",
 }
 _GROUP = "spectrobe.data"
 _FORMS = "a folder, hf:NAME[:split], parquet:PATH, demo"

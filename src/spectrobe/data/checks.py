@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 import numpy as np
-from torch import Tensor
 
 from spectrobe.data.base import ImageData
+from spectrobe.data.digests import content_digest as content_digest
 from spectrobe.errors import InputError
 
 
@@ -35,14 +34,6 @@ def check_data(data: ImageData, n_classes: int | None) -> list[str]:
     if n_classes is not None and len(classes) < n_classes and len(data) >= 20 * n_classes:
         return [f"only {len(classes)} of the model's {n_classes:,} classes occur among {len(data):,} images"]
     return []
-
-
-def content_digest(pixels: Tensor) -> str:
-    """16 hexadecimal digits that tell images apart by shape and content: BLAKE2b of float32 pixels (C, H, W)."""
-    array = np.ascontiguousarray(pixels.detach().cpu().numpy(), dtype="<f4")
-    digest = hashlib.blake2b(repr(array.shape).encode(), digest_size=8)
-    digest.update(array.tobytes())
-    return digest.hexdigest()
 
 
 def duplicate_warning(ids: Sequence[str], digests: Sequence[str]) -> str | None:

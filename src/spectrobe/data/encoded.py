@@ -9,7 +9,8 @@ from typing import Any
 from torch import Tensor
 
 from spectrobe.data.base import ImageData
-from spectrobe.data.decode import check_geometry, decode_image, decoder_settings
+from spectrobe.data.decode import check_geometry, decode_image, decoder_settings, image_size
+from spectrobe.data.digests import bytes_digest
 from spectrobe.models.base import Geometry
 
 
@@ -27,6 +28,16 @@ class EncodedData(ImageData):
     def pixels(self, index: int, geometry: Geometry) -> Tensor:
         """Image `index` as float32 (C, H, W) in [0, 1]. Raises BadImageError naming the image."""
         return decode_image(self.read(index), geometry, self.ids[index])
+
+    def size(self, index: int, geometry: Geometry) -> tuple[int, int]:
+        """Height and width, from the file's header where images keep their size."""
+        if geometry.size is None and geometry.resize is None:
+            return image_size(self.read(index), self.ids[index])
+        return super().size(index, geometry)
+
+    def fingerprint(self, index: int, geometry: Geometry, pixels: Tensor | None = None) -> str:
+        """Of the encoded bytes: nothing is decoded. Raises BadImageError naming the image."""
+        return bytes_digest(self.read(index))
 
     def loader_settings(self, geometry: Geometry) -> Mapping[str, Any]:
         """How pixels were made: filter, antialias, crop, file types, versions."""

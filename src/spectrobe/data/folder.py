@@ -20,6 +20,7 @@ from spectrobe.data.decode import image_extensions
 from spectrobe.data.encoded import EncodedData
 from spectrobe.data.labels import LabelMapping, is_wordnet_id, match_names, match_sorted, shorten
 from spectrobe.errors import BadImageError, InputError
+from spectrobe.remote import filesystem_of, reaching, unreachable
 
 SPLIT_NAMES = frozenset({"train", "training", "val", "valid", "validation", "test", "testing", "dev"})
 _LAYOUT = "expected FOLDER/CLASS/image.jpg, or FOLDER/image.jpg without labels"
@@ -193,9 +194,11 @@ def _is_remote(root: str) -> bool:
 
 def _list_remote(root: str) -> Iterator[_File]:
     filesystem, base = _filesystem(root)
-    if not filesystem.isdir(base):
-        raise InputError(f"no such folder: {root!r}")
-    for path, info in filesystem.find(base, detail=True).items():
+    with reaching(root):
+        if not filesystem.isdir(base):
+            raise InputError(f"no such folder: {root!r}")
+        found = filesystem.find(base, detail=True)
+    for path, info in found.items():
         relative = path[len(base) :].lstrip("/")
         if _is_image(relative) and not any(map(_is_hidden, relative.split("/"))):
             yield _File(relative, int(info["size"]) if info.get("size") is not None else -1)
@@ -203,15 +206,14 @@ def _list_remote(root: str) -> Iterator[_File]:
 
 def _read_remote(root: str, path: str) -> bytes:
     filesystem, base = _filesystem(root)
-    content: bytes = filesystem.cat_file(f"{base.rstrip('/')}/{path}")
-    return content
+    try:
+        return bytes(filesystem.cat_file(f"{base}/{path}"))
+    except OSError:
+        raise
+    except Exception as error:  # not the file's fault, but the connection's: no image after it would come either
+        raise unreachable(f"{root}/{path}", error) from error
 
 
 def _filesystem(root: str) -> tuple[Any, str]:
-    from fsspec.core import url_to_fs
-
-    try:
-        filesystem, base = url_to_fs(root)
-    except (ImportError, ValueError) as error:
-        raise InputError(f"cannot open {root!r}: {error}") from error
+    filesystem, base = filesystem_of(root)
     return filesystem, base.rstrip("/")

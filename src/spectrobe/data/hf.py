@@ -20,6 +20,7 @@ from spectrobe.data.decode import file_format
 from spectrobe.data.encoded import EncodedData
 from spectrobe.data.parquet import image_bytes
 from spectrobe.errors import BadImageError, InputError, MissingExtraError
+from spectrobe.texts import first_line
 
 _CODEC_ROWS = 32
 
@@ -95,8 +96,7 @@ def open_hub(argument: str, options: DataOptions) -> HubData:
     except InputError:
         raise
     except Exception as error:  # the library raises many kinds, of its own, of its http client and of its readers
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(f"cannot load {name}{split and ':' + split}: {reason}") from error
+        raise InputError(f"cannot load {name}{split and ':' + split}: {first_line(error)}") from error
     return HubData(table, f"{name}:{split or table.split}" if split or table.split else name, options)
 
 

@@ -94,6 +94,14 @@ class Absence(ABC):
     def images(self, positions: Sequence[int], shape: torch.Size) -> Tensor:
         """Absence images b of the images at `positions`: (N, C, H, W), or (C, H, W) when constant."""
 
+    def others(self, positions: Sequence[int]) -> Sequence[int]:
+        """Positions of the images that `images` made these from, beside the state; none by default."""
+        return ()
+
+    def measured_on(self) -> Sequence[int]:
+        """Positions of the images that the state was measured on."""
+        return [int(i) for i in self.surroundings.order[:N_STATISTICS]] if self.state else ()
+
 
 class Zero(Absence):
     """Nothing: zero in every absent band, so the empty image is black (Luo et al., TMLR 2024)."""
@@ -155,6 +163,10 @@ class Donor(Absence):
             ]
         )
 
+    def others(self, positions: Sequence[int]) -> Sequence[int]:
+        """The donor of each, and those before it that could not be read."""
+        return [donor for p in positions for donor in self._tried.get(p, (next(self.donors(p)),))]
+
     def donors(self, position: int) -> Iterator[int]:
         """Positions of the images that may stand in for the one at `position`, in the order in which they are tried."""
         order, own = self.surroundings.order, self._place[position]
@@ -166,13 +178,20 @@ class Donor(Absence):
             yield int(order[other + (other >= own)])
 
     def _next(self, position: int, shape: torch.Size) -> Tensor:
+        tried = self._tried[position] = []
         for other in self.donors(position):
+            tried.append(other)
             for _, image in self.surroundings.each([other]):
                 if isinstance(image, Tensor):
                     if image.shape != shape:
                         raise InputError(f"expected images of one size, got {tuple(shape)} and {tuple(image.shape)}")
                     return image
         raise InputError(f"no other image can be read that could stand in for {self.surroundings.ids[position]}")
+
+    @cached_property
+    def _tried(self) -> dict[int, list[int]]:
+        """Position -> the donors that were tried, where the first one would not do."""
+        return {}
 
     @cached_property
     def _place(self) -> np.ndarray:

@@ -14,7 +14,7 @@ from spectrobe.data.checks import content_digest
 from spectrobe.engine.absence import Absence
 from spectrobe.engine.batching import halved
 from spectrobe.engine.progress import Progress
-from spectrobe.engine.store import Columns
+from spectrobe.engine.shards import Columns
 from spectrobe.errors import BadImageError, ModelOutputError
 from spectrobe.game.coalitions import Design, members
 from spectrobe.game.table import PER_CELL, PayoffTable, cells_from_logits

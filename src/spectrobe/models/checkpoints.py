@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from spectrobe.errors import InputError
-from spectrobe.models.messages import first_line
+from spectrobe.models.weight_files import archive_members, refuse_stand_in
+from spectrobe.texts import first_line
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "model_ema", "state_dict_ema")
 _PREFIXES = ("module.", "_orig_mod.", "model.")
@@ -94,12 +95,9 @@ def read_checkpoint(
 def _read(path: Path, allow_pickle: bool) -> Any:
     if not path.is_file():
         raise InputError(f"expected a checkpoint file, there is none at {path}")
-    with path.open("rb") as file:
-        head = file.read(64).lstrip().lower()
-    if head.startswith((b"<!doctype", b"<html")):
-        raise InputError(f"expected a checkpoint, got a web page saved as {path}: the download failed, fetch it again")
-    if head.startswith(b"version https://git-lfs"):
-        raise InputError(f"expected a checkpoint, got a Git LFS pointer in {path}: run git lfs pull")
+    refuse_stand_in(path, "a checkpoint")
+    if "constants.pkl" in archive_members(path):
+        raise InputError(f"expected a checkpoint, got the TorchScript archive {path}: save the module's state_dict")
     try:
         return _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path, allow_pickle)
     except (OSError, RuntimeError, ValueError, EOFError) as error:
@@ -127,7 +125,7 @@ def _read_torch(path: Path, allow_pickle: bool) -> Any:
         if not allow_pickle:
             raise InputError(
                 f"{path} holds more than tensors, or is damaged, and opening it can run any code; save its state_dict "
-                f"alone, or, if you trust it, allow_pickle=True or --allow-pickle"
+                f"alone, or, if you trust it, allow_pickle=True (--allow-pickle)"
             ) from error
     try:
         return torch.load(path, map_location="cpu", weights_only=False)

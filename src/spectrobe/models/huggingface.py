@@ -12,11 +12,11 @@ from spectrobe.models.adapter import agreed_classes
 from spectrobe.models.base import Geometry, Model
 from spectrobe.models.checkpoints import Misfit, read_checkpoint
 from spectrobe.models.image_processor import processor_preprocessing
-from spectrobe.models.messages import first_line
 from spectrobe.models.module import ModuleModel
 from spectrobe.models.options import ModelOptions, Preprocessing
 from spectrobe.models.random_weights import NOTE, fixed_seed
 from spectrobe.models.registry import Scheme
+from spectrobe.texts import first_line
 
 T = TypeVar("T")
 

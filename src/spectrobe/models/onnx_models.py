@@ -15,10 +15,11 @@ from spectrobe.models.adapter import Adapter, agreed_classes
 from spectrobe.models.base import Model, Precision
 from spectrobe.models.graph_input import GraphInput
 from spectrobe.models.identity import files_sha256
-from spectrobe.models.messages import first_line
 from spectrobe.models.options import ModelOptions
 from spectrobe.models.output import to_logits
 from spectrobe.models.registry import Scheme
+from spectrobe.models.weight_files import refuse_stand_in
+from spectrobe.texts import first_line
 
 _DTYPES = {
     "tensor(float)": torch.float32,
@@ -101,6 +102,7 @@ def _files(path: Path) -> list[Path]:
         from onnx.external_data_helper import ExternalDataInfo, uses_external_data
     except ImportError:
         raise MissingExtraError("onnx", "onnx", "an ONNX model") from None
+    refuse_stand_in(path, "an ONNX file")
     try:
         graph = onnx.load(str(path), load_external_data=False).graph
     except Exception as error:  # protobuf's DecodeError has no public base

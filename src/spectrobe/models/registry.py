@@ -47,6 +47,7 @@ _BUILT_IN = {
     "python": "spectrobe.models.python_models:SCHEME",
     "demo": "spectrobe.models.demo:SCHEME",
     "clip": "spectrobe.models.clip:SCHEME",
+    "planted": "spectrobe.models.planted:SCHEME",
 }
 
 
@@ -66,9 +67,7 @@ def open_string(text: str, given: dict[str, object]) -> Model:
     options = {key: value for key, value in given.items() if value is not None}
     for key, value in _query(text, query).items():
         if key in ("allow_pickle", "device"):
-            raise InputError(
-                f"expected {key} beside the model string ({key}=... or --{key.replace('_', '-')}), got it in {text!r}"
-            )
+            raise InputError(f"expected {key} beside the model string, not in it, got {text!r}")
         if str(options.setdefault(key, value)) != value:
             raise InputError(f"expected {key} once, got {value!r} in {text!r} and {options[key]!r} beside it")
     unknown = set(options) - set(scheme.known_options) - {"allow_pickle", "device"}

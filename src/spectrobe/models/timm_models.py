@@ -12,11 +12,12 @@ from spectrobe.errors import InputError, MissingExtraError
 from spectrobe.models.adapter import agreed_classes
 from spectrobe.models.base import Geometry, Model
 from spectrobe.models.checkpoints import load_checkpoint
-from spectrobe.models.messages import first_line, nearest
+from spectrobe.models.messages import nearest
 from spectrobe.models.module import ModuleModel
 from spectrobe.models.options import ModelOptions, Preprocessing
 from spectrobe.models.random_weights import NOTE, fixed_seed
 from spectrobe.models.registry import Scheme
+from spectrobe.texts import first_line
 
 
 def timm_preprocessing(name: str, config: Mapping[str, Any]) -> Preprocessing:

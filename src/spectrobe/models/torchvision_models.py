@@ -7,11 +7,12 @@ from typing import Any
 from spectrobe.errors import InputError, MissingExtraError
 from spectrobe.models.base import Geometry, Model
 from spectrobe.models.checkpoints import load_checkpoint
-from spectrobe.models.messages import first_line, nearest
+from spectrobe.models.messages import nearest
 from spectrobe.models.module import ModuleModel
 from spectrobe.models.options import ModelOptions, Preprocessing
 from spectrobe.models.random_weights import NOTE, fixed_seed
 from spectrobe.models.registry import Scheme
+from spectrobe.texts import first_line
 
 
 def weights_preprocessing(weights: Any) -> Preprocessing:

@@ -74,13 +74,11 @@ def _opened(one: Any) -> Iterator[Run]:
     folder = RunFolder(one)
     if folder.exists("run.json"):
         yield _run(folder)
-    elif folder.exists("result.json"):
-        yield from _bare(folder)
-    else:
-        below = _runs_below(folder)
-        if not below:
-            raise RunFolderError(f"{folder.path}: expected a run folder (with run.json in it), found none")
-        yield from map(_run, below)
+        return
+    below = _runs_below(folder)
+    if not below:
+        raise RunFolderError(f"{folder.path}: expected a run folder (with run.json in it), found {_instead(folder)}")
+    yield from map(_run, below)
 
 
 def _run(folder: RunFolder) -> Run:
@@ -95,17 +93,12 @@ def _run(folder: RunFolder) -> Run:
     return Run(kind_of(result), result, about, folder.path)
 
 
-def _bare(folder: RunFolder) -> Iterator[Run]:
-    """Results without a run.json: decompositions with every absence, which have no payoff tables."""
-    from spectrobe.studies.decompose.result import DecomposeResult
-
-    content = folder.read_json("result.json")
-    _check_schema(folder, "result.json", content)
-    if content.get("kind") != "absences":
-        what = f"a result of {content.get('kind')}, which is made from runs" if content.get("kind") else "no run"
-        raise RunFolderError(f"{folder.path}: expected a run folder (with run.json in it), got {what}: give the runs")
-    for one in content["results"].values():
-        yield Run("decompose", DecomposeResult.from_dict(one), {"command": "decompose"}, folder.path)
+def _instead(folder: RunFolder) -> str:
+    """What a folder holds that is no run."""
+    if not folder.exists("result.json"):
+        return "none"
+    kind = folder.read_json("result.json").get("kind")
+    return f"a result of {kind}, which is made from runs: give the runs"
 
 
 def _runs_below(folder: RunFolder) -> list[RunFolder]:

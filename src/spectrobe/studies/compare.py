@@ -101,6 +101,8 @@ def compare(result_a: DecomposeResult, result_b: DecomposeResult) -> Comparison:
     both = a.replicates().paired(b.replicates(), weighted_covariance(a.fit.rows, b.fit.rows, weights))
     scores, p_worse = {}, {}
     for name, statistic in score_functions(result_a.bands).items():
+        if name not in a.scores or name not in b.scores:
+            continue  # a run of a version that did not have this score yet
         undefined = [r for r in (a, b) if np.isnan(r.scores[name].value)]
         if undefined:
             scores[name] = Estimate.undefined(
@@ -132,7 +134,7 @@ def _check_comparable(a: DecomposeResult, b: DecomposeResult) -> None:
 
 def _shared_positions(a: DecomposeResult, b: DecomposeResult) -> np.ndarray:
     """Positions of the images both runs have; InputError when an image of one place differs."""
-    images = [_images(result) for result in (a, b)]
+    images = [images_of(result) for result in (a, b)]
     shared = sorted(images[0].keys() & images[1].keys())
     if len(shared) < 2:
         raise InputError(f"these runs share {len(shared)} image(s): expected two runs on the same data set")
@@ -147,7 +149,7 @@ def _shared_positions(a: DecomposeResult, b: DecomposeResult) -> np.ndarray:
     return np.asarray(shared)
 
 
-def _images(result: DecomposeResult) -> dict[int, tuple[str, str]]:
+def images_of(result: DecomposeResult) -> dict[int, tuple[str, str]]:
     """Position -> id and content digest of every image."""
     found: dict[int, tuple[str, str]] = {}
     for chunk in result.table().chunks():

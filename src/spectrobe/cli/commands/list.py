@@ -91,6 +91,7 @@ def _data() -> Mapping[str, str]:
         "hf": "hf:NAME[:split], a data set of the Hugging Face hub, or one saved on disk.",
         "parquet": "parquet:PATH, a Parquet file or a folder of them, with columns of images and labels.",
         "demo": "The 20 ImageNet photographs that the package foolbox ships.",
+        "planted": "planted:bands=8;dprime=2:1.5,5:1, synthetic images whose information sits in those bands.",
     }
     return own | {name: f"{name}:..., from an installed package" for name in source_names() if name not in own}
 

@@ -92,16 +92,13 @@ def decompose(
             progress=progress,
             stack=stack,
         )
-        return run.finished() or _play(run, progress)
+        return run.finished(progress) or _play(run, progress)
 
 
 def _play(run: Preparation, progress: Progress) -> DecomposeResult:
     n_images, notes = how_many_images(run, progress)
     shards = run.shards(n_images)
     run.evaluate(shards, progress)
-    skipped: dict[str, str] = {}
-    for index in shards:
-        skipped |= run.store.read_shard(index)[1]
     payoffs = payoffs_of(run.store, list(shards))
     if len(payoffs) < 2:
         raise InputError(f"expected at least 2 readable images, got {len(payoffs)}: intervals over images need more")
@@ -109,6 +106,7 @@ def _play(run: Preparation, progress: Progress) -> DecomposeResult:
     notes += [same] if same else []
     passes = run.evaluator.passes_per_image * len(payoffs) + int(run.evaluator.absence.constant)
     reach("tau fit")
+    skipped = run.run.skipped(list(shards))
     result = summarise(payoffs, run.settings, passes, skipped, (*run.warnings, *notes))
     return run.keep(result)
 
