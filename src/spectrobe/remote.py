@@ -1,7 +1,8 @@
-"""Locations behind fsspec: `s3://bucket/folder`, `gs://...`, and local paths, which fsspec opens the same way."""
+"""What lies elsewhere: locations behind fsspec (`s3://bucket/folder`, local paths too), and the hub's client."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -47,3 +48,17 @@ def reaching(location: str) -> Iterator[None]:
 def unreachable(location: str, error: Exception) -> InputError:
     """The error for a location whose back end raised `error`."""
     return InputError(f"cannot reach {location!r}: {type(error).__name__}: {first_line(error)}")
+
+
+@contextmanager
+def unlogged(*names: str) -> Iterator[None]:
+    """Mute loggers of libraries that tell what they raise afterwards, such as each retry of the hub's client."""
+    loggers = [logging.getLogger(name) for name in names]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)

@@ -42,6 +42,8 @@ class TestWhatIsRead:
         assert [run.result for run in open_runs(low)] == [low]
 
     def test_every_absence_is_a_run_of_its_own(self, tmp_path: Path, low: sb.DecomposeResult) -> None:
+        for name in ("mean", "zero"):
+            low.save(tmp_path / "all" / name)
         content = {"kind": "absences", "results": {name: low.to_dict() for name in ("mean", "zero")}}
         RunFolder(tmp_path / "all").write_json("result.json", content)
         assert [run.kind for run in open_runs(tmp_path / "all")] == ["decompose", "decompose"]

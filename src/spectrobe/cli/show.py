@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from spectrobe.studies.words import percent
+from spectrobe.studies.words import left_out, percent
 
 if TYPE_CHECKING:
     from spectrobe.bands import BandPartition
@@ -109,16 +109,25 @@ def agreement(found: AbsenceAgreement) -> list[Any]:
 
 def classes(found: ClassProfiles) -> Table:
     """Shapley values by class with the half-width of their intervals."""
-    table = _table("class", "images", *(f"band {i}" for i in range(found.shapley.shape[1])))
+    table = _table(
+        "predicted class" if found.predicted else "class",
+        "images",
+        *(f"band {i}" for i in range(found.shapley.shape[1])),
+    )
     for label, n, phi, interval in zip(found.classes, found.n_images, found.shapley, found.interval, strict=True):
         cells = (f"{value:+.2f} ±{(high - low) / 2:.2f}" for value, (low, high) in zip(phi, interval, strict=True))
         table.add_row(str(label), str(n), *cells)
     return table
 
 
-def unusual(found: Sequence[UnusualImage]) -> Table:
+def unusual(found: Sequence[UnusualImage], labelled: bool) -> Table:
     """Images by the distance of their profiles from the mean profile."""
-    table = _table("image", "class", "distance", *(f"band {i}" for i in range(len(found[0].shapley))))
+    table = _table(
+        "image",
+        "class" if labelled else "predicted class",
+        "distance",
+        *(f"band {i}" for i in range(len(found[0].shapley))),
+    )
     for image in found:
         cells = (f"{value:+.2f}" for value in image.shapley)
         table.add_row(Text(image.id), str(image.label), f"{image.distance:.1f}", *cells)
@@ -138,7 +147,7 @@ def _totals(results: Sequence[DecomposeResult]) -> list[str]:
     for result in results:
         lines += _undefined(result.scores)
     lines += [f"warning: {warning}" for result in results for warning in result.warnings]
-    lines += [f"left out: {reason}" for reason in first.skipped.values()]
+    lines += left_out(first.skipped)
     return list(dict.fromkeys(lines))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderableType, RenderHook, RenderResult
@@ -34,14 +34,18 @@ class Terminal:
 
     @contextmanager
     def progress(self, unit: str = "forward passes") -> Iterator[Reporter]:
-        """What a study reports to: a bar with time left on a terminal, lines that are few elsewhere; unit: of work."""
-        if self.quiet:
-            from spectrobe.engine.progress import Silent
+        """What a study reports to: a bar with time left on a terminal, lines that are few elsewhere; unit: of work.
 
-            yield Silent()
-            return
-        with _Bar(self.err, unit) as bar:
-            yield bar
+        Inside, what models and libraries print goes to standard error, as standard output is for the result.
+        """
+        with redirect_stdout(sys.stderr):
+            if self.quiet:
+                from spectrobe.engine.progress import Silent
+
+                yield Silent()
+                return
+            with _Bar(self.err, unit) as bar:
+                yield bar
 
     def show(self, *parts: Any) -> None:
         """Print tables and texts for people to read; nothing with --json."""

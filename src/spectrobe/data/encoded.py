@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +13,16 @@ from torch import Tensor
 from spectrobe.data.base import ImageData
 from spectrobe.data.decode import check_geometry, decode_image, decoder_settings, image_size
 from spectrobe.data.digests import bytes_digest
+from spectrobe.errors import BadImageError
 from spectrobe.models.base import Geometry
+
+
+def read_regular(path: str, image_id: str) -> bytes:
+    """The bytes of a file; BadImageError unless it is a regular one: reading a pipe or a device would never end."""
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise BadImageError(image_id, "not a regular file")
+    with open(path, "rb") as file:
+        return file.read()
 
 
 class EncodedData(ImageData):

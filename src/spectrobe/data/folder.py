@@ -7,7 +7,6 @@ are passed over. A class folder may have folders of its own as long as its name,
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ import numpy as np
 
 from spectrobe.data.base import DataOptions, identity_of
 from spectrobe.data.decode import image_extensions
-from spectrobe.data.encoded import EncodedData
+from spectrobe.data.encoded import EncodedData, read_regular
 from spectrobe.data.labels import LabelMapping, is_wordnet_id, match_names, match_sorted, shorten
 from spectrobe.errors import BadImageError, InputError
 from spectrobe.remote import filesystem_of, reaching, unreachable
@@ -60,7 +59,9 @@ class FileData(EncodedData):
         """The bytes of file `index`. Raises BadImageError naming it."""
         image_id = self.ids[index]
         try:
-            return _read_remote(self._root, image_id) if _is_remote(self._root) else _read_local(self._root, image_id)
+            if _is_remote(self._root):
+                return _read_remote(self._root, image_id)
+            return read_regular(os.path.join(self._root, image_id), image_id)
         except FileNotFoundError:
             raise BadImageError(image_id, "no such file (moved, or a broken link)") from None
         except OSError as error:
@@ -178,14 +179,6 @@ def _is_hidden(name: str) -> bool:
 
 def _is_image(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in image_extensions()
-
-
-def _read_local(root: str, path: str) -> bytes:
-    full = os.path.join(root, path)
-    if not stat.S_ISREG(os.stat(full).st_mode):  # reading a pipe would wait for ever
-        raise BadImageError(path, "not a regular file")
-    with open(full, "rb") as file:
-        return file.read()
 
 
 def _is_remote(root: str) -> bool:

@@ -45,7 +45,7 @@ class ParquetData(EncodedData):
     def __init__(self, files: list[str], name: str, options: DataOptions) -> None:
         self.name = name
         self._files = [_ParquetFile(path) for path in files]
-        columns = _columns(self._files[0].schema)
+        columns = _columns(self._files[0].schema, files[0])
         self._image_column = choose_image_column(columns, options, name)
         label_column = choose_label_column(columns, options, name)
         for file in self._files:
@@ -230,11 +230,27 @@ def _short(path: str) -> str:
     return path.rstrip("/").rsplit("/", 1)[-1] if "://" in path else Path(path).resolve().name
 
 
-def _columns(schema: pa.Schema) -> dict[str, Column]:
-    features: dict[str, Any] = {}
-    if schema.metadata and b"huggingface" in schema.metadata:
-        features = json.loads(schema.metadata[b"huggingface"]).get("info", {}).get("features") or {}
+def _columns(schema: pa.Schema, path: str) -> dict[str, Column]:
+    features = _features(schema.metadata or {}, path)
     return {field.name: _column(field.type, features.get(field.name)) for field in schema}
+
+
+def _features(metadata: Mapping[bytes, bytes], path: str) -> dict[str, Any]:
+    """What the `datasets` library has written of each column; InputError where that is not what it writes."""
+    if b"huggingface" not in metadata:
+        return {}
+    try:
+        features = json.loads(metadata[b"huggingface"]).get("info", {}).get("features") or {}
+        for feature in features.values():
+            names = feature.get("names") if isinstance(feature, dict) else None
+            if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+                raise TypeError("class names that are no texts")
+    except (AttributeError, TypeError, ValueError, RecursionError) as error:
+        raise InputError(
+            f"{_short(path)!r} holds damaged metadata of the datasets library ({first_line(error)}): write it anew, or "
+            f"without the metadata 'huggingface'"
+        ) from error
+    return dict(features)
 
 
 def _column(kind: pa.DataType, feature: object) -> Column:

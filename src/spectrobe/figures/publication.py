@@ -64,7 +64,7 @@ def _legend_below(figure: Figure, ax: Axes) -> None:
     if legend is None:
         return
     names = [textwrap.fill(text.get_text(), _LETTERS) for text in legend.get_texts()]
-    handles = list(legend.legend_handles)
+    handles = [handle for handle in legend.legend_handles if handle is not None]
     legend.remove()
     with styled():
         figure.legend(handles, names, loc="outside lower left", borderaxespad=0.2)

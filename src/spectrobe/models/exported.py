@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import pickle
 from collections.abc import Callable, Iterator, Mapping
@@ -23,6 +22,7 @@ from spectrobe.models.options import ModelOptions
 from spectrobe.models.output import to_logits
 from spectrobe.models.registry import Scheme
 from spectrobe.models.weight_files import archive_members, refuse_stand_in
+from spectrobe.remote import unlogged
 from spectrobe.texts import first_line
 
 _TRAINING_ARGUMENT = {"batch_norm": 5, "dropout": 2, "dropout_": 2, "native_dropout": 2}  # position of `training`
@@ -88,7 +88,7 @@ def _load(path: Path, allow_pickle: bool) -> torch.export.ExportedProgram:
     """The program; without allow_pickle nothing in the file is unpickled beyond tensors and plain containers."""
     _refuse_other_files(path)
     try:
-        with _weights_only(not allow_pickle), _unlogged():
+        with _weights_only(not allow_pickle), unlogged("torch.export", "torch._export"):
             return torch.export.load(path)
     except pickle.UnpicklingError as error:
         if allow_pickle:
@@ -114,20 +114,6 @@ def _weights_only(forced: bool) -> Iterator[None]:
         if forced:
             os.environ.pop(variable)
             os.environ.update({} if before is None else {variable: before})
-
-
-@contextmanager
-def _unlogged() -> Iterator[None]:
-    """torch logs tracebacks of what it goes on to raise, or manages without."""
-    logs = [logging.getLogger(name) for name in ("torch.export", "torch._export")]
-    before = [log.level for log in logs]
-    for log in logs:
-        log.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        for log, level in zip(logs, before, strict=True):
-            log.setLevel(level)
 
 
 def _refuse_other_files(path: Path) -> None:

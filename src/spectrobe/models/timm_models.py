@@ -17,6 +17,7 @@ from spectrobe.models.module import ModuleModel
 from spectrobe.models.options import ModelOptions, Preprocessing
 from spectrobe.models.random_weights import NOTE, fixed_seed
 from spectrobe.models.registry import Scheme
+from spectrobe.remote import unlogged
 from spectrobe.texts import first_line
 
 
@@ -67,7 +68,8 @@ def _create(name: str, options: ModelOptions, sized: Mapping[str, Any]) -> Any:
                 f"got {options.num_classes}: give ?checkpoint=FILE with it"
             )
         try:
-            module = timm.create_model(name, pretrained=True, **sized)
+            with unlogged("huggingface_hub"):
+                module = timm.create_model(name, pretrained=True, **sized)
         except Exception as error:  # hub, network, cache and weight errors have no common base
             raise InputError(
                 f"timm:{name}: the pretrained weights could not be loaded ({first_line(error)}): "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import redirect_stdout
+from io import StringIO
 from typing import Any
 
 from spectrobe.errors import InputError, MissingExtraError
@@ -61,7 +63,8 @@ def _create(name: str, weights: Any, classes: int) -> Any:
         with fixed_seed():
             return get_model(name, weights=None, num_classes=classes, **plain)
     try:
-        return get_model(name, weights=weights, progress=False)
+        with redirect_stdout(StringIO()):  # torch.hub prints what it fetches
+            return get_model(name, weights=weights, progress=False)
     except (OSError, RuntimeError) as error:
         raise InputError(
             f"torchvision:{name}: the pretrained weights could not be loaded ({first_line(error)}): "

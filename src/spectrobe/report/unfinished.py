@@ -60,7 +60,8 @@ def _snr(path: str, about: Mapping[str, Any]) -> tuple[Any, int]:
     from spectrobe.studies.snr.rows import rows_by_perturbation
     from spectrobe.studies.snr.summary import summarise
 
-    rows = rows_by_perturbation(RunFolder(path, rows="snr"))
+    run = RunFolder(path, rows="snr")
+    rows = rows_by_perturbation(run, run.shards())
     settings = SnrSettings.from_dict(about["identity"]["settings"])
     done = min(map(len, rows.values()), default=0)
     if done < _FEWEST:

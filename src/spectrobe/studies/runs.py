@@ -53,8 +53,8 @@ def _instead(run: RunFolder) -> str:
     if not run.exists("result.json"):
         return "none"
     content = run.read_json("result.json")
-    inner = content["results"] if content.get("kind") == "absences" else ()
-    if inner:
+    inner = content.get("results")
+    if content.get("kind") == "absences" and isinstance(inner, dict):
         return f"runs with every absence: give one of {', '.join(f'{run.path}/{name}' for name in inner)}"
     return f"the result of {content.get('kind')!r} alone"
 

@@ -135,7 +135,7 @@ def _other_model(known: Mapping[str, Any], model: Model) -> str:
     was, now = ({name: one.get(name) for name in _ABOUT_THE_MODEL} for one in (known, found))
     if now["n_classes"] is None:  # of a function, until it has been asked once
         now["n_classes"] = was["n_classes"]
-    return ", ".join(f"other {path.replace('_', ' ')}" for path, _, _ in differing(was, now))
+    return ", ".join(f"other {' '.join(path).replace('_', ' ')}" for path, _, _ in differing(was, now))
 
 
 def _part(run: Run, name: str) -> Mapping[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from spectrobe.data.base import ImageData
 from spectrobe.engine.absence import Surroundings, absence_class
@@ -20,6 +20,7 @@ from spectrobe.report.photographs.encode import data_uri
 from spectrobe.report.photographs.reopen import geometry_of
 from spectrobe.report.photographs.strip import Answers, Strip, Tile, band_rows, detail, perturbed_tiles
 from spectrobe.report.runs import Run
+from spectrobe.studies.decompose.stored_absence import stored_absence
 
 MOST_PERTURBED = 6
 READING = (
@@ -100,7 +101,9 @@ def _strip(
     window = None
     if run.kind == "decompose":
         surroundings = Surroundings(data.ids, loader.each, settings.seed)
-        absence = _absence(run, settings.absence, surroundings).images([position], x.shape)
+        folder = RunFolder(run.folder) if run.folder else None
+        kept, _ = stored_absence(absence_class(settings.absence), surroundings, folder)
+        absence = kept.images([position], x.shape)
         window = detail(x, settings.bands)
         rows = band_rows(x, settings.bands, absence if absence.ndim == 3 else absence[0], answers, window)
         columns = tuple(places(settings.bands))
@@ -113,17 +116,6 @@ def _strip(
         perturbed=perturbed_tiles(x, perturbations, data.ids[position], settings.seed, answers),
         side=int(x.shape[-1]),
     )
-
-
-def _absence(run: Run, name: str, surroundings: Surroundings) -> Any:
-    """As the run measured it, where it kept it; else measured again."""
-    kind = absence_class(name)
-    folder = RunFolder(run.folder) if run.folder else None
-    if folder is not None and folder.exists("absence.safetensors"):
-        from safetensors.torch import load
-
-        return kind(load(folder.read_bytes("absence.safetensors")), surroundings)
-    return kind(kind.measure(surroundings), surroundings)
 
 
 def _perturbations(material: Material, run: Run, model: Model | None) -> list[tuple[str, Perturbation]]:

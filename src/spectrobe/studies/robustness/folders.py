@@ -57,7 +57,7 @@ class StoredImages(Perturbation):
             if isinstance(pixels, BadImageError):
                 if not self.skip:
                     raise pixels
-                self.unreadable[image_id] = str(pixels)
+                self.unreadable[image_id] = pixels.account
             elif pixels.shape != x.shape[1:]:
                 raise InputError(
                     f"{self.name} has image {image_id} at {tuple(pixels.shape)}, expected {tuple(x.shape[1:])} as the "
