@@ -19,11 +19,8 @@ from spectrobe.errors import SpectrobeError
 from spectrobe.texts import printable
 
 COMMANDS = (
-<<<<<<< HEAD
-    "decompose", "snr", "robustness", "response", "score", "compare", "show", "report", "figure", "demo", "list",
-=======
-    "decompose", "snr", "robustness", "response", "score", "zoo", "relate", "compare", "show", "demo", "list",
->>>>>>> main
+    "decompose", "snr", "robustness", "response", "score", "zoo", "relate", "compare", "show", "report", "figure",
+    "demo", "list",
 )  # fmt: skip
 """Modules of `commands/`, in the order in which --help shows them."""
 
