@@ -10,12 +10,14 @@ from itertools import count
 from pathlib import Path
 
 from spectrobe.cli import interrupts
-from spectrobe.errors import RunFolderError
+from spectrobe.errors import InputError, RunFolderError
 
 
 @contextmanager
 def run_folder(out: str | None, command: str, model: str) -> Iterator[str]:
     """The folder of a run. Ctrl-C inside becomes Interrupted; a folder in which nothing was written goes again."""
+    if out == "":
+        raise InputError("expected a folder for --out, got an empty text")
     folder = out or _first_free(f"{command}-{readable(model)}")
     interrupts.current.folder, interrupts.current.asked_for = folder, out is not None
     try:
