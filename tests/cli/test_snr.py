@@ -72,7 +72,7 @@ def test_the_same_call_goes_on(cli: Cli, noisy: Path) -> None:
     assert first.out == again.out
     other = cli("snr", "clean", "--against", "noisy", "--dc", "in-band", "--out", "run")
     assert other.code == 2
-    assert "other settings (settings.dc" in other.err
+    assert "other settings (dc: there 'apart', now 'in-band')" in other.err
 
 
 def test_a_part_that_fails_is_listed_and_the_exit_code_is_1(cli: Cli, noisy: Path) -> None:

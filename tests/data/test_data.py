@@ -199,3 +199,15 @@ def test_duplicates_are_counted_and_two_are_named() -> None:
     assert warning is not None
     assert warning.startswith("2 of 4 images repeat another one pixel for pixel (such as c, equal to a)")
     assert duplicate_warning(["a", "b"], ["1", "2"]) is None
+
+
+def test_duplicates_that_contradict_each_other_are_singled_out() -> None:
+    ids, digests = list("abcdef"), list("112331")
+    agreeing = duplicate_warning(ids, digests, [5, 5, 2, 3, 3, 5])
+    assert agreeing == duplicate_warning(ids, digests)
+    assert agreeing is not None and agreeing.startswith("3 of 6 images") and "label" not in agreeing
+    contrary = duplicate_warning(ids, digests, np.array([5, 5, 2, 3, 4, 1]))
+    assert contrary == agreeing + (
+        "; 2 of them have another label than the image they repeat (such as e, of class 4, and d, of class 3): "
+        "one of the two must be wrong"
+    )

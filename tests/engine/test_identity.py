@@ -173,7 +173,7 @@ def test_threads_count(finished: Path) -> None:
 
 def test_a_run_of_another_command_is_refused(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text('{"schema_version": 1, "command": "snr"}')
-    with pytest.raises(RunFolderError, match="holds a run of 'snr', not of 'decompose': choose another --out"):
+    with pytest.raises(RunFolderError, match="holds a run of snr, not of decompose: choose another --out"):
         sb.decompose(*planted(4), out=tmp_path, **PLAIN)
 
 

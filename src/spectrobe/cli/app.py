@@ -12,13 +12,29 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
-from spectrobe.cli.interrupts import Interrupted, calm_interrupts
+from spectrobe.cli.interrupts import Interrupts
 from spectrobe.cli.outcome import BAD_INPUT, DONE, FAILED, INTERRUPTED
 from spectrobe.cli.terminal import say
 from spectrobe.errors import SpectrobeError
 from spectrobe.texts import printable
 
-COMMANDS = ("decompose", "snr", "robustness", "response", "score", "compare", "show", "demo", "list")
+COMMANDS = (
+    "decompose",
+    "snr",
+    "robustness",
+    "response",
+    "score",
+    "zoo",
+    "relate",
+    "compare",
+    "track",
+    "show",
+    "report",
+    "figure",
+    "explore",
+    "demo",
+    "list",
+)
 """Modules of `commands/`, in the order in which --help shows them."""
 
 _LONG = (
@@ -70,27 +86,27 @@ def _top(
         print(context.get_help())
 
 
-def run(argv: Sequence[str] | None) -> int:
+def run(argv: Sequence[str] | None, interrupts: Interrupts) -> int:
     """Run one command and return its exit code."""
-    with calm_interrupts(stay_calm=argv is None) as interrupts:
-        try:
-            code = get_command(build_app()).main(args=argv, prog_name="spectrobe", standalone_mode=False)
-            if code == INTERRUPTED:  # newer versions of typer make an exit code of Ctrl-C
-                say(interrupts.message())
-            return code if isinstance(code, int) else DONE
-        except SpectrobeError as error:
-            say(as_options(str(error)))
-            return BAD_INPUT
-        except _UsageError as error:
-            say(_usage(error))
-            return BAD_INPUT
-        except (Interrupted, KeyboardInterrupt, typer.Abort):
-            say(interrupts.message())
-            return INTERRUPTED
-        except Exception:
-            print(printable(traceback.format_exc()), end="", file=sys.stderr)
-            say("unexpected error: unless the lines above point to code of your own, please report them with this call")
-            return FAILED
+    try:
+        code = get_command(build_app()).main(args=argv, prog_name="spectrobe", standalone_mode=False)
+        if code == INTERRUPTED:  # newer versions of typer make an exit code of Ctrl-C
+            return interrupts.leave()
+        return code if isinstance(code, int) else DONE
+    except SpectrobeError as error:
+        say(as_options(str(error)))
+        return BAD_INPUT
+    except _UsageError as error:
+        say(_usage(error))
+        return BAD_INPUT
+    except typer.Abort:
+        return interrupts.leave()
+    except Exception:
+        if interrupts.presses:  # libraries that are interrupted while they load raise whatever they come to
+            return interrupts.leave()
+        print(printable(traceback.format_exc()), end="", file=sys.stderr)
+        say("unexpected error: unless the lines above point to code of your own, please report them with this call")
+        return FAILED
 
 
 def as_options(message: str) -> str:

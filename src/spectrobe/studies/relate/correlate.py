@@ -91,7 +91,8 @@ def spearman_given_clean(
     for mask, names in _by_models(scores, np.isfinite(y) & np.isfinite(models.clean)):
         some, own = models.some(mask), y[mask]
         if len(own) <= FEWEST:
-            found |= dict.fromkeys(names, _nothing(f"only {len(own)} models have all three numbers", draws))
+            many = f"only {len(own)} models have" if len(own) else "no model has"
+            found |= dict.fromkeys(names, _nothing(f"{many} all three numbers", draws))
             continue
         x = np.stack([scores[name][mask] for name in names])
         index = recipe_permutations(some.recipe, draws.seed, draws.n_permutations)

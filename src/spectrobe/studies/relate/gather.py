@@ -134,6 +134,8 @@ def _in_folder(path: str, left_out: dict[str, str]) -> list[Run]:
     known = {entry["folder"]: entry for entry in zoo}
     found = []
     for relative in _folders_with_runs(run):
+        if RunFolder(f"{path.rstrip('/')}/{relative}").read_json("run.json").get("command") == "relate":
+            continue  # what an earlier call made of these runs
         try:
             opened = _opened(f"{path.rstrip('/')}/{relative}")
         except RunFolderError as error:

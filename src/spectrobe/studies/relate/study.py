@@ -76,17 +76,17 @@ def relate(
     measures = [*measure_columns(models), *_measured_columns(tables["against"], models, value_column)]
     all_scores, noted = _scores(models, tables["scores"], measures, snr, values, group_column)
     clean = column(CLEAN, clean_accuracy(models), BASELINE, "no clean accuracy on the images that the others share")
-    all_scores.append(clean)
+    all_scores += [clean] if np.isfinite(clean.values).any() else []
     subsets = _subsets(models, [without] if isinstance(without, str) else list(without))
     settings = RelateSettings(
         confidence, seed, n_resamples, n_permutations, tuple(values), tuple(name for name in subsets if name)
     )
     everyone = Models(tuple(m.title for m in models), tuple(m.recipe for m in models), clean.values)
     found, choices = [], []
+    progress.expect(len(subsets) * len(measures))
     for subset, kept in subsets.items():
         keep = np.isin(everyone.names, kept)
         for measure in measures:
-            progress.note(f"correlations with {measure.name} {subset}".rstrip())
             columns = scores_for(all_scores, measure.name)
             x = {name: one.values[keep] for name, one in columns.items()}
             y, some = measure.values[keep], everyone.some(keep)
@@ -94,6 +94,7 @@ def relate(
             free = {name: x[name] for name, one in columns.items() if one.kind != BASELINE}
             choice = choose(free, measure.name, y, some, subset)
             choices += [] if choice is None else [choice]
+            progress.advance(1)
     return RelateResult(
         settings=settings,
         models=everyone.names,

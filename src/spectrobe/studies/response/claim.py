@@ -13,9 +13,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import stats
 
 from spectrobe.game.intervals import Estimate
 from spectrobe.seeding import numpy_generator
+from spectrobe.studies.frozen import Frozen
 
 CLEAN, SEVERITY, POWER, BAND_POWER = "clean accuracy", "severity", "noise power", "noise power, mean apart"
 BASELINES = "all baselines"
@@ -23,7 +25,7 @@ MASKING, GRADIENT, DIRECT = "masking response", "gradient response", "masking re
 YES, NO, UNSHOWN = "adds", "makes it worse", "not shown"
 FEWEST_OTHERS, FEWEST_KINDS = 7, 3
 """So many perturbations must be left to fit lines to when a kind is left out, and so many kinds there must be."""
-_LEAST = 1e-12
+_LEAST, _RIDGE, _CHUNK = 1e-12, 1e-9, 2**21
 
 KINDS: Mapping[str, str] = {
     **dict.fromkeys(("gaussian_noise", "shot_noise", "impulse_noise", "speckle_noise"), "noise"),
@@ -35,7 +37,7 @@ KINDS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True)
-class Prediction:
+class Prediction(Frozen):
     """What one predictor makes of the perturbations.
 
     predicted: float64 (P,), drop of accuracy predicted for each, held out.   rank_correlation: Spearman's, of the
@@ -65,7 +67,7 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Claim:
+class Claim(Frozen):
     """The test: P perturbations.
 
     names, kinds: P strings.   drop: float64 (P,), clean accuracy less accuracy.   drop_interval: (P, 2).
@@ -125,6 +127,7 @@ def check_claim(evidence: Evidence, drop_interval: np.ndarray, confidence: float
     kinds = tuple(kind_of(base) for base in evidence.bases)
     drawn = _draws(evidence.bases, len(evidence.drop), seed)
     features = _features(evidence)
+    spread = Spread.of(len(set(evidence.bases)), confidence)
     held_out = {
         name: _held_out(columns, evidence.drop, evidence.clean, kinds)
         for name, columns in features.items()
@@ -133,14 +136,14 @@ def check_claim(evidence: Evidence, drop_interval: np.ndarray, confidence: float
     if evidence.masking is not None and evidence.slope is not None:
         held_out[DIRECT] = _direct(evidence)
     predictions = {
-        name: _prediction(predicted, features.get(name), evidence.drop, drawn, confidence)
+        name: _prediction(predicted, features.get(name), evidence.drop, drawn, spread)
         for name, predicted in held_out.items()
     }
     for name, columns in features.items():
         if columns is None:
             predictions[name] = _missing(len(kinds), "some have no severity, or all have one", confidence)
     errors = {name: _errors(predicted, evidence.drop, drawn) for name, predicted in held_out.items()}
-    verdicts = {name: _verdict(name, errors, confidence) for name in (MASKING, GRADIENT) if name in held_out}
+    verdicts = {name: _verdict(name, errors, spread) for name in (MASKING, GRADIENT) if name in held_out}
     order = [name for name in (*features, DIRECT) if name in predictions]
     return Claim(
         evidence.names,
@@ -150,6 +153,39 @@ def check_claim(evidence: Evidence, drop_interval: np.ndarray, confidence: float
         {name: predictions[name] for name in order},
         verdicts,
     )
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How resampled values become an interval.
+
+    factor: by which percentile intervals are widened, since a bootstrap of few names is too narrow: sqrt(G / (G - 1))
+    times t over normal quantile, for G names (Hesterberg 2015, doi 10.1080/00031305.2015.1089789).
+    """
+
+    confidence: float
+    factor: float
+
+    @classmethod
+    def of(cls, names: int, confidence: float) -> Spread:
+        """For so many names of perturbations."""
+        quantile = 0.5 + confidence / 2
+        t = float(stats.t.ppf(quantile, names - 1) / stats.norm.ppf(quantile))
+        return cls(confidence, t * float(np.sqrt(names / (names - 1))))
+
+    def estimate(self, values: np.ndarray, low: float = -np.inf, high: float = np.inf) -> Estimate:
+        """The first value with a percentile interval of the others, moved so that their mean is the first.
+
+        Resampled images put their noise on top of that which the measured ones have; that shifts errors up and
+        correlations down, which the move takes back.
+        """
+        value, drawn = float(values[0]), values[1:][np.isfinite(values[1:])]
+        if not np.isfinite(value) or len(drawn) < 100:
+            return Estimate.undefined("too few resamples have it", self.confidence)
+        tails = [0.5 - self.confidence / 2, 0.5 + self.confidence / 2]
+        ends = np.clip(value + self.factor * (np.quantile(drawn, tails) - drawn.mean()), low, high)
+        stderr = self.factor * float(drawn.std(ddof=1))
+        return Estimate(value, stderr, float(ends[0]), float(ends[1]), self.confidence)
 
 
 def dose(sensitivity: np.ndarray, power: np.ndarray) -> np.ndarray:
@@ -199,8 +235,11 @@ def _held_out(features: np.ndarray, drop: np.ndarray, clean: np.ndarray, kinds: 
     predicted = np.empty((r, p))
     for kind in dict.fromkeys(kinds):
         out = np.asarray([one == kind for one in kinds])
-        # pinv: columns that carry the same thing are no reason to fail
-        line = np.linalg.pinv(design[:, ~out], rcond=1e-6) @ drop[:, ~out, None]
+        known = design[:, ~out]
+        turned = np.swapaxes(known, 1, 2)
+        # a trace of ridge: columns that carry the same thing are no reason to fail
+        square = turned @ known + _RIDGE * np.eye(design.shape[2])
+        line = np.linalg.solve(square, turned @ drop[:, ~out, None])
         predicted[:, out] = (design[:, out] @ line)[:, :, 0]
     return np.clip(predicted, 0.0, clean[:, None])
 
@@ -216,30 +255,33 @@ def _direct(evidence: Evidence) -> np.ndarray:
     return np.asarray(clean - left)
 
 
-def _draws(bases: Sequence[str], r: int, seed: int) -> list[np.ndarray]:
-    """Places of the perturbations in each data set: all of them in the first, names drawn anew in the others."""
-    members = [np.flatnonzero([one == base for one in bases]) for base in dict.fromkeys(bases)]
+def _draws(bases: Sequence[str], r: int, seed: int) -> np.ndarray:
+    """How often each perturbation is in each data set: once in the first, as often as its name is drawn in others."""
+    names = list(dict.fromkeys(bases))
     draws = numpy_generator(seed, len(bases), "perturbations")
-    picks = draws.integers(len(members), size=(r - 1, len(members)))
-    return [np.arange(len(bases)), *(np.concatenate([members[i] for i in pick]) for pick in picks)]
+    counts = draws.multinomial(len(names), np.full(len(names), 1 / len(names)), size=r - 1)
+    of_each = counts[:, [names.index(base) for base in bases]]
+    return np.concatenate([np.ones((1, len(bases))), of_each])
 
 
-def _errors(predicted: np.ndarray, drop: np.ndarray, drawn: Sequence[np.ndarray]) -> np.ndarray:
+def _errors(predicted: np.ndarray, drop: np.ndarray, drawn: np.ndarray) -> np.ndarray:
     """Mean absolute error in each data set: (R,)."""
-    wrong = np.abs(predicted - drop)
-    return np.asarray([row[places].mean() for row, places in zip(wrong, drawn, strict=True)])
+    return np.asarray((np.abs(predicted - drop) * drawn).sum(1) / drawn.sum(1))
 
 
 def _prediction(
-    predicted: np.ndarray, features: np.ndarray | None, drop: np.ndarray, drawn: Sequence[np.ndarray], confidence: float
+    predicted: np.ndarray,
+    features: np.ndarray | None,
+    drop: np.ndarray,
+    drawn: np.ndarray,
+    spread: Spread,
 ) -> Prediction:
-    error = _centred(_errors(predicted, drop, drawn), confidence, low=0.0)
+    error = spread.estimate(_errors(predicted, drop, drawn), low=0.0)
     if features is not None and features.shape[2] == 0:
-        same = Estimate.undefined("it says the same of every perturbation", confidence)
+        same = Estimate.undefined("it says the same of every perturbation", spread.confidence)
         return Prediction(predicted[0], same, error)
     index = features[:, :, 0] if features is not None and features.shape[2] == 1 else predicted
-    ranks = [spearman(a[places], b[places]) for a, b, places in zip(index, drop, drawn, strict=True)]
-    return Prediction(predicted[0], _centred(np.asarray(ranks), confidence, -1.0, 1.0), error)
+    return Prediction(predicted[0], spread.estimate(rank_correlation(index, drop, drawn), -1.0, 1.0), error)
 
 
 def _missing(n: int, reason: str, confidence: float) -> Prediction:
@@ -247,37 +289,32 @@ def _missing(n: int, reason: str, confidence: float) -> Prediction:
     return Prediction(np.full(n, np.nan), none, none, reason)
 
 
-def _verdict(name: str, errors: Mapping[str, np.ndarray], confidence: float) -> Verdict:
+def _verdict(name: str, errors: Mapping[str, np.ndarray], spread: Spread) -> Verdict:
     single = [base for base in (CLEAN, SEVERITY, POWER, BAND_POWER) if base in errors]
     best = min(single, key=lambda base: float(errors[base][0]))
-    alone = _centred(errors[best] - errors[name], confidence)
-    together = _centred(errors[BASELINES] - errors[with_baselines(name)], confidence)
+    alone = spread.estimate(errors[best] - errors[name])
+    together = spread.estimate(errors[BASELINES] - errors[with_baselines(name)])
     answer = YES if together.low > 0 else NO if together.high < 0 else UNSHOWN
     return Verdict(best, alone, together, answer)
 
 
-def spearman(a: np.ndarray, b: np.ndarray) -> float:
-    """Spearman's rank correlation, NaN where one of both is constant."""
-    x, y = (_ranks(values) - (len(values) + 1) / 2 for values in (a, b))
-    scale = float(np.sqrt((x @ x) * (y @ y)))
-    return float(x @ y) / scale if scale > 0 else np.nan
+def rank_correlation(a: np.ndarray, b: np.ndarray, count: np.ndarray) -> np.ndarray:
+    """Spearman's rank correlation of values of which each is there `count` times, (R, P) all: (R,).
 
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    """1 for the least; ties share the mean of their ranks. (scipy's takes a hundred times as long for a few values.)"""
-    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
-    return np.asarray((np.cumsum(count) - (count - 1) / 2)[place])
-
-
-def _centred(values: np.ndarray, confidence: float, low: float = -np.inf, high: float = np.inf) -> Estimate:
-    """The first value with a percentile interval of the others, moved so that their mean is the first.
-
-    Resampled images put their noise on top of that which the measured ones have; that shifts errors up and correlations
-    down, which the move takes back.
+    NaN where one of both is constant.
     """
-    value, drawn = float(values[0]), values[1:][np.isfinite(values[1:])]
-    if not np.isfinite(value) or len(drawn) < 100:
-        return Estimate.undefined("too few resamples have it", confidence)
-    ends = np.quantile(drawn, [0.5 - confidence / 2, 0.5 + confidence / 2]) - drawn.mean() + value
-    bounded = np.clip(ends, low, high)
-    return Estimate(value, float(drawn.std(ddof=1)), float(bounded[0]), float(bounded[1]), confidence)
+    x, y = (_ranks(values, count) - (count.sum(1, keepdims=True) + 1) / 2 for values in (a, b))
+    with np.errstate(invalid="ignore"):
+        products = [(one * other * count).sum(1) for one, other in ((x, y), (x, x), (y, y))]
+        return np.asarray(products[0] / np.sqrt(products[1] * products[2]))
+
+
+def _ranks(values: np.ndarray, count: np.ndarray) -> np.ndarray:
+    """1 for the least, ties sharing the mean of their ranks: (R, P)."""
+    ranks = np.empty(values.shape)
+    step = max(1, _CHUNK // values.shape[1] ** 2)
+    for start in range(0, len(values), step):
+        some = values[start : start + step]
+        order = np.sign(some[:, :, None] - some[:, None, :])  # 1 where the first is the larger one
+        ranks[start : start + step] = np.einsum("rpq,rq->rp", (order + 1) / 2, count[start : start + step]) + 0.5
+    return ranks

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import cached_property
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,8 +13,9 @@ import numpy as np
 from spectrobe.bands import BandPartition
 from spectrobe.errors import SpectrobeError
 from spectrobe.game.intervals import Estimate
+from spectrobe.studies.frozen import Frozen
 from spectrobe.studies.response.claim import Claim
-from spectrobe.studies.response.rows import FOLDER, HEAT_FOLDER, HeatRows, ResponseRows, stored_rows
+from spectrobe.studies.response.rows import HeatRows, R, ResponseRows, stored_rows
 from spectrobe.studies.response.settings import ResponseSettings
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Curve:
+class Curve(Frozen):
     """A number for each of K places: value, stderr (K,), interval (K, 2), over images; read-only float64."""
 
     value: np.ndarray
@@ -39,7 +39,7 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class GradientSpectrum:
+class GradientSpectrum(Frozen):
     """Power spectrum of the cross-entropy's gradient with respect to the pixels, M bands, the mean (DC) apart.
 
     energy: mean over images of each image's energy in the band; with `mean` it sums to the mean squared L2 norm.
@@ -57,7 +57,7 @@ class GradientSpectrum:
 
 
 @dataclass(frozen=True)
-class Masking:
+class Masking(Frozen):
     """Accuracy against band noise (critical-band masking), M bands and P powers.
 
     powers: (P,), mean squares of the noise before clipping.   accuracy, log_likelihood: Curve over (band, power), band
@@ -89,7 +89,7 @@ class Masking:
 
 
 @dataclass(frozen=True)
-class Cutoffs:
+class Cutoffs(Frozen):
     """Accuracy across low-pass and high-pass cut-offs, a place for each of the K = M - 1 inner edges of the bands.
 
     frequency: (K,), cycles/pixel.   low_pass, high_pass: accuracy on images that hold only what is below, or from the
@@ -114,7 +114,7 @@ class Cutoffs:
 
 
 @dataclass(frozen=True)
-class HeatMap:
+class HeatMap(Frozen):
     """Error rate under Fourier basis noise (Yin et al. 2019, arXiv 1906.08988), V vectors of the half plane.
 
     frequencies: int64 (V, 2), k_y and k_x in cycles/image; k and -k are one vector.   error: V places, share of images
@@ -137,7 +137,7 @@ class HeatMap:
 
 
 @dataclass(frozen=True)
-class ResponseResult:
+class ResponseResult(Frozen):
     """How a model responds to each spatial frequency. Arrays are read-only float64; intervals are over images.
 
     accuracy, log_likelihood: on the clean images.   gradient: None where the model has no gradients (see `failed`).
@@ -168,11 +168,6 @@ class ResponseResult:
     _rows: ResponseRows | None = field(default=None, repr=False, compare=False)
     _heat_rows: HeatRows | None = field(default=None, repr=False, compare=False)
     _folder: RunFolder | None = field(default=None, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        freeze(self)
-        for name in ("failed", "skipped"):
-            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
     @property
     def model_name(self) -> str:
@@ -233,26 +228,19 @@ class ResponseResult:
     @cached_property
     def rows(self) -> ResponseRows:
         """One row an image. SpectrobeError when loaded without its folder."""
-        if self._rows is not None:
-            return self._rows
-        if self._folder is None:
-            raise SpectrobeError("this result has no rows: load the run folder it came from")
-        from spectrobe.engine.store import RunFolder
-
-        run = RunFolder(self._folder.path, rows=FOLDER)
-        return stored_rows(ResponseRows, run, run.shards(), run.path)[0]
+        return self._stored(ResponseRows) if self._rows is None else self._rows
 
     @cached_property
     def heat_rows(self) -> HeatRows | None:
         """One row an image of the heat map; None without one."""
         if self._heat_rows is not None or self.heat_map is None:
             return self._heat_rows
+        return self._stored(HeatRows)
+
+    def _stored(self, kind: type[R]) -> R:
         if self._folder is None:
             raise SpectrobeError("this result has no rows: load the run folder it came from")
-        from spectrobe.engine.store import RunFolder
-
-        run = RunFolder(self._folder.path, rows=HEAT_FOLDER)
-        return stored_rows(HeatRows, run, run.shards(), run.path)[0]
+        return stored_rows(kind, self._folder, self._folder.all_shards(), self._folder.path)[0]
 
     def summary(self) -> str:
         """The result as text."""
@@ -268,7 +256,7 @@ class ResponseResult:
         return import_pandas().DataFrame(frame_rows(self))
 
     def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write run.json, response/, heat-map/ and result.json; `load` gives the result back."""
+        """Write run.json, response/ and result.json; `load` gives the result back."""
         from spectrobe.studies.response.result_json import save
 
         save(self, folder)
@@ -285,15 +273,3 @@ class ResponseResult:
         from spectrobe.studies.response.result_json import from_dict
 
         return from_dict(content, folder)
-
-
-def freeze(thing: Any) -> None:
-    """Make every array of a dataclass, and of those inside it, read-only."""
-    if isinstance(thing, np.ndarray):
-        thing.setflags(write=False)
-    elif isinstance(thing, Mapping):
-        for value in thing.values():
-            freeze(value)
-    elif hasattr(thing, "__dataclass_fields__") and not isinstance(thing, Estimate):
-        for f in fields(thing):
-            freeze(getattr(thing, f.name))

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from spectrobe.engine.environment import environment
-from spectrobe.engine.store import RunFolder
+from spectrobe.engine.store import MEND, RunFolder
 from spectrobe.errors import RunFolderError
 from spectrobe.game.intervals import Estimate
 from spectrobe.studies.response.claim import Claim, Prediction, Verdict
 from spectrobe.studies.response.result import Curve, Cutoffs, GradientSpectrum, HeatMap, Masking, ResponseResult
-from spectrobe.studies.response.rows import FOLDER, HEAT_FOLDER
+from spectrobe.studies.response.rows import FOLDER
 from spectrobe.studies.response.settings import ResponseSettings
 
 KIND = "response"
@@ -53,14 +53,12 @@ def from_dict(content: Mapping[str, Any], folder: RunFolder | None = None) -> Re
             frequency=_array(content["frequency"]),
             bins=_array(content["bins"]),
             warnings=tuple(content["warnings"]),
-            _folder=folder,
+            _folder=None if folder is None else RunFolder(folder.path, rows=FOLDER),
             **{name: content[name] for name in _PLAIN},
         )
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         where = folder.path if folder else "result.json"
-        raise RunFolderError(
-            f"{where}: result.json is damaged ({error!r}): delete it, and the same call makes it anew"
-        ) from None
+        raise RunFolderError(f"{where}: result.json is damaged ({error!r}): {MEND}") from None
 
 
 def save(result: ResponseResult, folder: str | os.PathLike[str]) -> None:
@@ -70,10 +68,11 @@ def save(result: ResponseResult, folder: str | os.PathLike[str]) -> None:
         if run.exists("run.json"):
             raise RunFolderError(f"{run.path}: expected a new folder, found a run: choose another, or remove it")
         identity = {"settings": result.settings.to_dict()}
-        run.write_json("run.json", {"command": KIND, "identity": identity, "environment": environment()})
-        run.write_shard(0, result.rows.columns(), result.skipped)
-        if result.heat_rows is not None:
-            RunFolder(folder, rows=HEAT_FOLDER).write_shard(0, result.heat_rows.columns(), {})
+        tables = [result.rows, *([] if result.heat_rows is None else [result.heat_rows])]
+        about = {"command": KIND, "identity": identity, "shards": len(tables), "environment": environment()}
+        run.write_json("run.json", about)
+        for index, rows in enumerate(tables):
+            run.write_shard(index, rows.columns(), result.skipped if index == 0 else {})
         run.write_json("result.json", to_dict(result))
 
 
@@ -125,6 +124,7 @@ def _array(values: Any) -> np.ndarray:
 
 
 def _estimate(content: Mapping[str, Any]) -> Estimate:
-    numbers: dict[str, Any] = {f.name: content[f.name] for f in fields(Estimate)}
-    numbers = {name: math.nan if value is None else value for name, value in numbers.items()}
+    numbers: dict[str, Any] = {
+        f.name: math.nan if content[f.name] is None else content[f.name] for f in fields(Estimate)
+    }
     return Estimate(**numbers)

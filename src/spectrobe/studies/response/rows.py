@@ -9,10 +9,11 @@ from typing import Any, Self, TypeVar
 import numpy as np
 
 from spectrobe.engine.local import Run
+from spectrobe.engine.store import MEND
 from spectrobe.errors import InputError, RunFolderError
 
-FOLDER, HEAT_FOLDER = "response", "heat-map"
-"""The run's subfolders with the rows."""
+FOLDER = "response"
+"""The run's subfolder with the rows; shards of the heat map stand behind the others."""
 
 R = TypeVar("R", bound="_Rows")
 
@@ -86,21 +87,22 @@ def concatenated(parts: Sequence[R]) -> R:
 
 
 def stored_rows(kind: type[R], run: Run, shards: Sequence[int], where: str = "the run") -> tuple[R, dict[str, str]]:
-    """The rows of some shards in the run's order, and the images left out with the reason."""
+    """The rows of this kind in some shards, in the run's order, and the images left out with the reason.
+
+    A shard holds one kind; of shards without rows the images left out are told.
+    """
+    names = {f.name for f in fields(kind)}
     parts: list[R] = []
     skipped: dict[str, str] = {}
     for index in shards:
         columns, bad = run.read_shard(index)
         skipped |= bad
-        if columns is None:
+        if columns is None or ("label" in columns) != ("label" in names):
             continue
         try:
             parts.append(kind.from_columns(columns))
         except (KeyError, ValueError) as error:
-            raise RunFolderError(
-                f"{where}: the rows of shard {index} are damaged ({error!r}): delete that file, and the same call "
-                "makes it anew"
-            ) from None
+            raise RunFolderError(f"{where}: the rows of shard {index} are damaged ({error!r}): {MEND}") from None
     if not parts:
         raise InputError("no image was measured: all were left out")
     return concatenated(parts), skipped

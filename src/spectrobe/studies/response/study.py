@@ -103,7 +103,7 @@ def response(
             progress=progress,
             stack=stack,
         )  # fmt: skip
-        return run.finished() or run.keep(_play(run, progress))
+        return run.finished(progress) or run.keep(_play(run, progress))
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def _play(run: Prepared, progress: Progress) -> ResponseResult:
     progress.expect(run.forward_passes)
     run.play(progress)
     settings, confidence = run.settings, run.settings.confidence
-    rows, skipped = stored_rows(ResponseRows, run.store, list(run.shards()))
+    rows, skipped = stored_rows(ResponseRows, run.run.store, list(run.shards()))
     if len(rows) < 2:
         raise InputError(f"expected at least 2 readable images, got {len(rows)}: intervals over images need more")
     failed = {**run.refused, **of.failures(rows)}
@@ -165,7 +165,7 @@ def _play(run: Prepared, progress: Progress) -> ResponseResult:
     tested, untested = of.claim(resampled, run.conditions, bins, failed)
     heat_rows, heat = None, None
     if run.heat_player is not None:
-        heat_rows, _ = stored_rows(HeatRows, run.heat_store, list(run.heat_shards()))
+        heat_rows, _ = stored_rows(HeatRows, run.run.store, list(run.heat_shards()))
         heat = of.heat_map(heat_rows, run.heat_player.frequencies, settings)
     same = duplicate_warning(rows.ids, rows.digest)
     return ResponseResult(

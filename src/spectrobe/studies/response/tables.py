@@ -1,60 +1,68 @@
-"""A response result as tables: bands, cut-offs, and the test of the claim."""
+"""A response result as tables: gradient, band noise, cut-offs, and the test of the claim."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from spectrobe.game.intervals import Estimate
     from spectrobe.studies.response.claim import Claim
-    from spectrobe.studies.response.result import Curve, ResponseResult
+    from spectrobe.studies.response.result import Curve, GradientSpectrum, ResponseResult
 
 Table = tuple[list[str], list[list[str]]]
 """Headers and rows of cells; the first column is text."""
 
 
 def tables(result: ResponseResult) -> list[Table]:
-    """Bands, cut-offs, and the test of the claim."""
-    found = [band_table(result), cutoff_table(result)]
+    """Gradient, band noise, cut-offs, and the test of the claim."""
+    found = [masking_table(result), cutoff_table(result)]
+    if result.gradient is not None:
+        found = [gradient_table(result, result.gradient), *found]
     return found if result.claim is None else [*found, claim_table(result.claim)]
 
 
-def band_table(result: ResponseResult) -> Table:
-    """A row a band: gradient, accuracy under band noise, and the noise that takes accuracy half way to chance."""
-    masking, gradient = result.masking, result.gradient
-    deviations = [f"noise {math.sqrt(power):.3g}" for power in masking.powers]
-    headers = ["band", "cycles/pixel", "cycles/image"]
-    headers += ["gradient share", "interval"] if gradient else []
-    headers += [*deviations, "half-way noise", "interval"]
+def gradient_table(result: ResponseResult, gradient: GradientSpectrum) -> Table:
+    """A row a band: where the energy of the loss's gradient lies."""
     rows = []
-    edges, side = result.bands.cycles_per_pixel(), min(result.image_size)
-    for band, (low, high) in enumerate(edges):
-        cells = [str(band), f"{low:.3f}-{high:.3f}", f"{low * side:.3g}-{high * side:.3g}"]
-        if gradient:
-            cells += [f"{gradient.share.value[band]:.3f}", interval(gradient.share, band)]
-        cells += [f"{value:.3f}" for value in masking.of_band(band).value]
-        rows.append([*cells, *_half_way(result, band)])
-    return headers, rows
+    for band, place in enumerate(_places(result)):
+        per_bin = gradient.per_bin.value[band]
+        rows.append([*place, str(int(result.bins[band])), value(gradient.share, band), f"{per_bin:.3g}"])
+    return ["band", "cycles/pixel", "cycles/image", "bins", "share of the gradient's energy", "energy per bin"], rows
 
 
-def _half_way(result: ResponseResult, band: int) -> list[str]:
+def masking_table(result: ResponseResult) -> Table:
+    """A row a band: accuracy under band noise, and the noise that takes it half way to chance."""
+    masking = result.masking
+    deviations = [f"noise {math.sqrt(power):.3g}" for power in masking.powers]
+    rows = []
+    for band, place in enumerate(_places(result)):
+        accuracy = [f"{share:.3f}" for share in masking.of_band(band).value]
+        rows.append([*place, *accuracy, _half_way(result, band)])
+    return ["band", "cycles/pixel", "cycles/image", *deviations, "half-way noise"], rows
+
+
+def _places(result: ResponseResult) -> list[list[str]]:
+    """Number and edges of each band."""
+    side = min(result.image_size)
+    return [
+        [str(band), f"{low:.3f}-{high:.3f}", f"{low * side:.3g}-{high * side:.3g}"]
+        for band, (low, high) in enumerate(result.bands.cycles_per_pixel())
+    ]
+
+
+def _half_way(result: ResponseResult, band: int) -> str:
     """Standard deviation of the noise that takes accuracy half way from clean to chance, from the sensitivity."""
     masking = result.masking
     sensitivity = masking.sensitivity.value[band]
     if not np.isfinite(sensitivity):
-        return ["-", ""]
+        return "-"
     if masking.extrapolated[band]:
-        strongest, weakest = math.sqrt(masking.delivered_power[band, -1]), math.sqrt(masking.delivered_power[band, 0])
-        return [
-            f"> {strongest:.3g}" if 1 / sensitivity > strongest**2 else f"< {weakest:.3g}",
-            "beyond the noise tried",
-        ]
+        weakest, strongest = np.sqrt(masking.delivered_power[band, [0, -1]])
+        return f"> {strongest:.3g}" if 1 / sensitivity > strongest**2 else f"< {weakest:.3g}"
     low, high = 1 / np.sqrt(masking.sensitivity.interval[band])
-    return [f"{1 / math.sqrt(sensitivity):.3f}", f"[{high:.3f}, {low:.3f}]"]
+    return f"{1 / math.sqrt(sensitivity):.3f} [{high:.3f}, {low:.3f}]"
 
 
 def cutoff_table(result: ResponseResult) -> Table:
@@ -63,15 +71,11 @@ def cutoff_table(result: ResponseResult) -> Table:
     curves: dict[str, Curve] = {"low-pass": cutoffs.low_pass, "high-pass": cutoffs.high_pass}
     if cutoffs.low_pass_under is not None and cutoffs.high_pass_under is not None:
         curves |= {"low-pass under": cutoffs.low_pass_under, "high-pass under": cutoffs.high_pass_under}
-    headers = ["cut-off (cycles/pixel)", "cycles/image"]
-    headers += [header for name in curves for header in (name, "interval")]
-    rows = []
-    for place, frequency in enumerate(cutoffs.frequency):
-        row = [f"{frequency:.4f}", f"{frequency * side:.3g}"]
-        for curve in curves.values():
-            row += [f"{curve.value[place]:.3f}", interval(curve, place)]
-        rows.append(row)
-    return headers, rows
+    rows = [
+        [f"{frequency:.3f}", f"{frequency * side:.3g}", *(value(curve, place) for curve in curves.values())]
+        for place, frequency in enumerate(cutoffs.frequency)
+    ]
+    return ["cycles/pixel", "cycles/image", *curves], rows
 
 
 def claim_table(claim: Claim) -> Table:
@@ -79,8 +83,8 @@ def claim_table(claim: Claim) -> Table:
     rows = []
     for name, prediction in claim.predictions.items():
         rank, error = prediction.rank_correlation, prediction.error
-        rows.append([name, *_pair(rank), *_pair(error)])
-    return ["predictor of the drop of accuracy", "rank correlation", "interval", "held-out error", "interval"], rows
+        rows.append([name, *("-" if math.isnan(one.value) else str(one) for one in (rank, error))])
+    return ["predictor of the drop of accuracy", "rank correlation", "held-out error"], rows
 
 
 def aligned(table: Table) -> list[str]:
@@ -94,13 +98,7 @@ def aligned(table: Table) -> list[str]:
     return lines
 
 
-def interval(curve: Curve, place: int) -> str:
-    """[0.123, 0.456]"""
+def value(curve: Curve, place: int) -> str:
+    """0.357 [0.328, 0.387]"""
     low, high = curve.interval[place]
-    return f"[{low:.3f}, {high:.3f}]"
-
-
-def _pair(estimate: Estimate) -> Sequence[str]:
-    if math.isnan(estimate.value):
-        return "-", estimate.reason
-    return f"{estimate.value:.3f}", f"[{estimate.low:.3f}, {estimate.high:.3f}]"
+    return f"{curve.value[place]:.3f} [{low:.3f}, {high:.3f}]"

@@ -94,7 +94,7 @@ def snr_study(
 
     A perturbation that fails on some images is measured on the others, one that fails on all is listed in `failed`.
     Attacks are checked as `robustness` checks them, on up to 20 images; what speaks against one is a warning.
-    Source: section 6 of docs/method.md; the claim is that of Luo, McDermott & O'Riordan, TMLR 2024, arXiv 2408.01139.
+    Source: docs/method.md, "Spectral SNR"; the claim: Luo, McDermott & O'Riordan, TMLR 2024, arXiv 2408.01139.
     """
     check_confidence(confidence)
     partition = BandPartition.of(bands)
