@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
@@ -15,8 +16,23 @@ from spectrobe.cli.interrupts import Interrupts
 from spectrobe.cli.outcome import BAD_INPUT, DONE, FAILED, INTERRUPTED
 from spectrobe.cli.terminal import say
 from spectrobe.errors import SpectrobeError
+from spectrobe.texts import printable
 
-COMMANDS = ("decompose", "snr", "robustness", "response", "score", "compare", "show", "demo", "list")
+COMMANDS = (
+    "decompose",
+    "snr",
+    "robustness",
+    "response",
+    "score",
+    "zoo",
+    "relate",
+    "compare",
+    "track",
+    "show",
+    "explore",
+    "demo",
+    "list",
+)
 """Modules of `commands/`, in the order in which --help shows them."""
 
 _LONG = (
@@ -86,7 +102,7 @@ def run(argv: Sequence[str] | None, interrupts: Interrupts) -> int:
     except Exception:
         if interrupts.presses:  # libraries that are interrupted while they load raise whatever they come to
             return interrupts.leave()
-        traceback.print_exc()
+        print(printable(traceback.format_exc()), end="", file=sys.stderr)
         say("unexpected error: unless the lines above point to code of your own, please report them with this call")
         return FAILED
 
@@ -94,8 +110,10 @@ def run(argv: Sequence[str] | None, interrupts: Interrupts) -> int:
 def as_options(message: str) -> str:
     """A message written for callers in Python, with the names of arguments as they are on the command line.
 
-    batch_size -> --batch-size, size=224 -> --size 224; not inside model strings (?num_classes=10).
+    batch_size -> --batch-size, size=224 -> --size 224, allow_pickle=True (--allow-pickle) -> --allow-pickle; not inside
+    model strings (?num_classes=10).
     """
+    message = re.sub(r"\w+=True \((--[a-z-]+)\)", r"\1", message)
     said = re.sub(rf"(?<![\w?&/=-])({'|'.join(_ARGUMENTS)})=(?=\S)", lambda m: f"{_option(m[1])} ", message)
     return re.sub(rf"(?<![\w?&/=-])({'|'.join(_LONG)})(?![\w=])", lambda m: _option(m[1]), said)
 

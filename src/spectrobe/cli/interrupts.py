@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from spectrobe.texts import printable
+
 INTERRUPTED = 130
 _SHOW_CURSOR = "\x1b[?25h"
 
@@ -41,12 +43,12 @@ class Interrupts:
             raise KeyboardInterrupt
         # Written past sys.stderr, which may be in the middle of a line; a progress bar hides the cursor.
         cursor = _SHOW_CURSOR if os.isatty(2) else ""
-        os.write(2, f"{cursor}\nspectrobe: {self.message()}\n".encode())
+        os.write(2, f"{cursor}\nspectrobe: {printable(self.message())}\n".encode())
         os._exit(INTERRUPTED)
 
     def leave(self) -> int:
         """Say so, and the exit code."""
-        print(f"spectrobe: {self.message()}", file=sys.stderr, flush=True)
+        print(f"spectrobe: {printable(self.message())}", file=sys.stderr, flush=True)
         return INTERRUPTED
 
 

@@ -47,6 +47,11 @@ class ImageData(ABC):
         Raises BadImageError naming the image, InputError when the geometry does not suit the images.
         """
 
+    def size(self, index: int, geometry: Geometry) -> tuple[int, int]:
+        """Height and width of `pixels(index, geometry)`; raises BadImageError where they cannot be told."""
+        height, width = self.pixels(index, geometry).shape[1:]
+        return height, width
+
     @abstractmethod
     def identity(self) -> Mapping[str, Any]:
         """What makes this data set this data set, JSON-able: name, digest of ids and labels."""

@@ -148,7 +148,7 @@ def run_shards(
         columns = None
         own = _of_size(players, sizes.at(index))
         if good:
-            own, columns = _play(own, _shard(loader.data, good), progress)
+            own, columns = play_within_memory(own, _shard(loader.data, good), progress)
         if own.batch_size != sizes.at(index):
             players[own.batch_size], sizes.halved[index] = own, own.batch_size
             remember()
@@ -165,7 +165,7 @@ def _next_images(images: Any, data: ImageData, count: int) -> tuple[dict[int, Te
     for _ in range(count):
         position, image = next(images)
         if isinstance(image, BadImageError):
-            skipped[data.ids[position]] = str(image)
+            skipped[data.ids[position]] = image.account
         else:
             good[position] = image
     return good, skipped
@@ -181,7 +181,8 @@ def _of_size(players: dict[int, P], batch_size: int) -> P:
     return player
 
 
-def _play(player: P, shard: Shard, progress: Progress) -> tuple[P, Columns]:
+def play_within_memory(player: P, shard: Shard, progress: Progress) -> tuple[P, Columns]:
+    """A row for each image of the shard, and the player, whose batches are smaller when memory ran out on the way."""
     while True:
         try:
             return player, player.play(shard, progress)

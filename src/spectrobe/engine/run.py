@@ -17,7 +17,7 @@ import numpy as np
 
 from spectrobe.engine.batching import BatchSizes
 from spectrobe.engine.environment import environment
-from spectrobe.engine.identity import first_names, images_in_words, refuse_other
+from spectrobe.engine.identity import differing, first_names, images_in_words, refuse_other
 from spectrobe.engine.local import ImageLoader, P, Run, run_shards
 from spectrobe.engine.memory import MemoryRun
 from spectrobe.engine.phases import reach
@@ -37,8 +37,9 @@ class StudyRun:
     kind: str
     store: Run
     about: dict[str, Any] = field(default_factory=dict)
-    _sources: Sources | None = None
+    _sources: Sources = field(init=False, repr=False)
     _sizes: BatchSizes = field(default_factory=lambda: BatchSizes(1))
+    _played: set[int] = field(default_factory=set)
 
     @property
     def folder(self) -> RunFolder | None:
@@ -83,8 +84,7 @@ class StudyRun:
         """
         identity, self._sources = plain(identity), sources
         if self.begun:
-            self._refuse_other(identity, sources, order)
-            self._refuse_changed_images(sources, made_from or {}, progress)
+            self._refuse_other(identity, order, made_from or {}, progress)
         else:
             self.about = {
                 "command": self.kind,
@@ -119,11 +119,16 @@ class StudyRun:
 
         player: always the one with the settled batch size. Returns it as it played the last of the shards.
         """
+        self._played |= set(shards)
         return run_shards(player, loader, shards, self.store, progress, self._sizes, self._sources, self._remember)
 
     def keep(self, result: Mapping[str, Any], warnings: Sequence[str], skipped: Mapping[str, str]) -> None:
         """Store a result (as result.json has it), where there is a run folder, and what run.json says at the end."""
-        ended = {"warnings": list(warnings), "skipped": dict(skipped), "shards": len(self.store.shards())}
+        ended = {
+            "warnings": list(warnings),
+            "skipped": dict(skipped),
+            "shards": len(self._played) or self.about.get("shards"),
+        }
         self.about = {**self.about, **ended}
         if self.folder is None:
             return
@@ -146,29 +151,36 @@ class StudyRun:
         if self.folder is not None:
             self.folder.write_json("run.json", self.about)
 
-    def _refuse_other(self, identity: Mapping[str, Any], sources: Sources, order: np.ndarray) -> None:
-        where = "" if self.folder is None else self.folder.path
-        if not isinstance(self.about.get("identity"), dict) or not isinstance(self.about.get("settled"), dict):
+    @property
+    def _where(self) -> str:
+        return "" if self.folder is None else self.folder.path
+
+    def _refuse_other(
+        self, identity: Mapping[str, Any], order: np.ndarray, made_from: Mapping[str, str], progress: Progress
+    ) -> None:
+        was, now = self.about.get("identity"), _listed(self._sources, order)
+        if not isinstance(was, dict) or not isinstance(self.about.get("settled"), dict):
             raise RunFolderError(
-                f"{where}: run.json is damaged (it does not say what the run is): remove the folder, or choose "
+                f"{self._where}: run.json is damaged (it does not say what the run is): remove the folder, or choose "
                 "another --out"
             )
-        now = _listed(sources, order)
-        about_images = images_in_words(
-            self.about.get("images", now["images"]), now["images"], self.about.get("labels"), now["labels"]
-        )
-        refuse_other(self.about["identity"], identity, where, about_images)
+        if {path[0] for path, _, _ in differing(was, identity)} <= {"absence"}:
+            # an absence made from changed images is another one, but it is the images that can be brought back
+            self._refuse_changed_images(made_from, progress)
+        images_were = self.about.get("images", now["images"])
+        about_images = images_in_words(images_were, now["images"], self.about.get("labels"), now["labels"])
+        refuse_other(was, identity, self._where, about_images)
 
-    def _refuse_changed_images(self, sources: Sources, made_from: Mapping[str, str], progress: Progress) -> None:
+    def _refuse_changed_images(self, made_from: Mapping[str, str], progress: Progress) -> None:
         """So that no shard is added to shards of other images, nor a result given back that is not of these images."""
         recorded = [made_from, *(self.store.provenance(index).sources for index in self.store.shards())]
         compared = set().union(*recorded)
         if len(compared) >= _WORTH_A_NOTE:
             progress.note(f"comparing {len(compared):,} images with what they were")
-        changed = sources.changed(recorded)
-        if changed and self.folder is not None:
+        changed = self._sources.changed(recorded)
+        if changed:
             raise RunFolderError(
-                f"{self.folder.path} holds a run on other images ({len(changed)} of {len(compared):,} changed since: "
+                f"{self._where} holds a run on other images ({len(changed)} of {len(compared):,} changed since: "
                 f"{first_names(changed)}): choose another --out, or bring the images back"
             )
 

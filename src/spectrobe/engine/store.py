@@ -15,12 +15,12 @@ from contextlib import contextmanager
 from pathlib import PurePosixPath
 from typing import Any, TypeVar
 
-import fsspec
 import numpy as np
 
 from spectrobe.engine.phases import reach
 from spectrobe.engine.shards import UNRECORDED, Columns, Provenance, decode_shard, encode_shard, read_metadata
 from spectrobe.errors import InputError, RunFolderError
+from spectrobe.remote import filesystem_of
 
 SCHEMA_VERSION = 1
 MEND = "delete it, and the same call makes it anew"
@@ -40,7 +40,7 @@ class RunFolder:
         self.path, self.rows = os.fspath(path), rows
         if not self.path.strip():
             raise InputError("expected a folder for the run, got an empty name: choose another --out, or leave it out")
-        self.filesystem, self.root = fsspec.core.url_to_fs(self.path)
+        self.filesystem, self.root = filesystem_of(self.path)
         self.local = self.filesystem.protocol in ("file", ("file", "local"))
 
     def exists(self, name: str) -> bool:
@@ -78,6 +78,11 @@ class RunFolder:
                 f"{self.path}: could not write {name} ({error.strerror or error}); what was done is kept: "
                 "make room or choose another folder, and the same call goes on"
             ) from error
+
+    def remove(self, name: str) -> None:
+        """Remove a file of the run that is about to be made anew; nothing where there is none."""
+        if self.exists(name):
+            self.filesystem.rm(self._full(name))
 
     def read_json(self, name: str) -> dict[str, Any]:
         """A JSON file of the run; refuses a newer schema."""
@@ -153,12 +158,8 @@ class RunFolder:
         return sorted(int(match[1]) for name in names if (match := _SHARD.fullmatch(name)))
 
     def lost_shards(self) -> list[int]:
-        """Indices of shards that a finished run had and that are there no more (all below the last, where unknown)."""
-        there = self.shards()
-        had = self.read_json("run.json").get("shards") if self.exists("run.json") else None
-        if not isinstance(had, int):
-            had = there[-1] + 1 if there else 0
-        return sorted(set(range(had)) - set(there))
+        """Indices of shards that a finished run had and that are there no more."""
+        return sorted(set(range(self._had())) - set(self.shards()))
 
     def all_shards(self) -> list[int]:
         """Indices of all shards of a finished run; RunFolderError naming the first that is lost."""
@@ -169,7 +170,12 @@ class RunFolder:
                 f"{self.path}: {self.shard_name(lost[0])}{more} missing, so that results would come from fewer images: "
                 "the call that made the run makes it anew"
             )
-        return self.shards()
+        return list(range(self._had()))
+
+    def _had(self) -> int:
+        """How many shards a finished run had; where run.json does not say so, none behind the last was lost."""
+        said = self.read_json("run.json").get("shards") if self.exists("run.json") else None
+        return said if isinstance(said, int) else max(self.shards(), default=-1) + 1
 
     def write_shard(
         self, index: int, columns: Columns | None, skipped: Mapping[str, str], provenance: Provenance = UNRECORDED

@@ -51,7 +51,7 @@ def profile(result_or_results: DecomposeResult | Sequence[DecomposeResult], ax: 
             restyle(ax)
             draw_profile(ax, results)
             frequency_axis(ax, results[0].bands)
-            ax.set_title(_short_title(results), size=8, pad=6)
+            ax.set_title(_short_title(results), size=8, pad=6, parse_math=False)
             below = ax.transAxes + ScaledTranslation(0, -0.42, figure_of(ax).dpi_scale_trans)  # ticks and label: .42 in
             ax.legend(handles=_entries(results), loc="upper left", bbox_to_anchor=(0, 0), bbox_transform=below)
             return figure_of(ax)

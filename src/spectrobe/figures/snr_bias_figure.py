@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from matplotlib.transforms import ScaledTranslation
 
 from spectrobe.errors import InputError
 from spectrobe.figures.style import INK, MARKERS, MUTED, PAGE_WIDTH, figure_of, looks, restyle, styled
+from spectrobe.studies.snr.wording import sentence
 
 if TYPE_CHECKING:
     from spectrobe.studies.snr.result import SnrResult, SnrStudy
@@ -24,7 +26,8 @@ Color = tuple[float, float, float]
 TOGETHER = 6
 """So many curves share one panel; more are set side by side, a panel for each perturbation's name."""
 COLUMNS = 4  # of small panels
-AXIS = "mean spatial frequency of each band (cycles/pixel)"
+AXIS = "coarse structure ←   mean spatial frequency of each band (cycles/pixel)   → fine detail"
+ANSWER_WIDTH = 110  # characters a line of the sentence under the headline
 DODGE = 0.045  # octaves between curves that share a panel
 _FILL = {"robust": 1.0, "undecided": 0.35, "non-robust": 0.0}  # of the curve's colour, the rest white
 _MEANING = {
@@ -46,6 +49,7 @@ def snr_bias(
 ) -> Figure:
     """SNR in dB against spatial frequency, with intervals over images, and the robustness modulus below it.
 
+    One result has its answer in a sentence under the headline.
     Filled markers are bands that are robust, pale ones undecided, open ones non-robust (by the modulus). Bands that a
     perturbation does not touch have no finite SNR: a triangle at the upper edge stands for them. Severities of one
     perturbation share a colour, from light to dark. More than six curves get a panel for each perturbation's name.
@@ -77,10 +81,11 @@ def _one_panel(curves: Sequence[_Curve]) -> Figure:
     _draw_snr(snr, curves)
     snr.tick_params(axis="x", labelbottom=False, length=0)
     _cycles_per_image(snr, curves)
-    snr.set_title(_settings(curves), weight="normal", size=7.5, color=MUTED, pad=6)
+    if len(curves) == 1:
+        snr.set_title(fill(sentence(curves[0].result), ANSWER_WIDTH), weight="normal", size=8, pad=6)
     _draw_modulus(modulus, curves)
     _frequency_axis(modulus, curves)
-    figure.legend(handles=_entries(curves), loc="outside lower left", ncols=2)
+    _legend(figure, _entries(curves), curves)
     return figure
 
 
@@ -102,10 +107,15 @@ def _small_panels(curves: Sequence[_Curve]) -> Figure:
         panel.set_ylabel("SNR (dB)" if panel in panels[::COLUMNS] else "")
     for unused in panels[len(names) :]:
         unused.remove()
-    legend = figure.legend(handles=_category_entries(), loc="outside lower left", ncols=2, title=_settings(curves))
+    _legend(figure, _category_entries(), curves)
+    return figure
+
+
+def _legend(figure: Figure, entries: list[Line2D], curves: Sequence[_Curve]) -> None:
+    """Below the panels, under a line that says what was measured."""
+    legend = figure.legend(handles=entries, loc="outside lower left", ncols=2, title=_settings(curves))
     legend.set_alignment("left")
     legend.get_title().set(size=7, color=MUTED)
-    return figure
 
 
 def _draw_snr(ax: Axes, curves: Sequence[_Curve], among: Sequence[_Curve] = (), labelled: bool = True) -> None:

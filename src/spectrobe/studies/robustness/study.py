@@ -137,7 +137,7 @@ def _play(run: Prepared, progress: Progress) -> RobustnessResult:
     if len(rows) < 2:
         raise InputError(f"expected at least 2 readable images, got {len(rows)}: intervals over images need more")
     warnings = list(run.warnings)
-    same = duplicate_warning(rows.ids, rows.digest)
+    same = duplicate_warning(rows.ids, rows.digest, rows.label)
     warnings += [same] if same else []
     found, sanity = (
         check_attacks(player, run.model, run.loader, rows, progress) if run.settings.clean else ([], Sanity())

@@ -25,7 +25,7 @@ from spectrobe.models import open_model
 from spectrobe.models.base import Model
 from spectrobe.perturbations import Perturbation, PerturbationSpec, as_perturbation, parse_perturbations
 from spectrobe.perturbations.attacks import Attack
-from spectrobe.studies.snr.images import chosen, codec_warnings, common_shape, geometry_of, opened_images, pair_name
+from spectrobe.studies.snr.images import chosen, geometry_of, image_warnings, in_one_size, opened_images, pair_name
 from spectrobe.studies.snr.measure import Measurer
 from spectrobe.studies.snr.result import SnrResult, SnrSettings, SnrStudy
 from spectrobe.studies.snr.result_json import KIND, load_snr, study_to_dict
@@ -120,7 +120,7 @@ def prepare_snr(
     device = _lend(opened, isinstance(model, str), execution["device"], stack)
     measurer = _measurer(opened, described, perturbed is not None, execution["batch_size"])
     run = open_run(KIND, out, KIND, stack)
-    warnings = codec_warnings(images)
+    warnings = image_warnings(images, selection["patch"])
     where = execution_identity(device or torch.device("cpu"))
     run.begin(
         {
@@ -176,7 +176,7 @@ def _open(
         data, perturbed, selection["patch"], attacks[0].model if labelled else None, loading["class_map"]
     )
     order = chosen(images, selection["images"], settings["seed"])
-    shape = common_shape(images, geometry, order, loading["on_bad_image"])
+    images, shape = in_one_size(images, geometry, order, loading["on_bad_image"])
     _check_bands(settings["bands"], settings["dc"], shape[1:])
     loader = ImageLoader(images, geometry, loading["workers"], loading["on_bad_image"])
     return _Opened(opened, built, attacks, loader, order, shape)

@@ -68,7 +68,9 @@ class SnrResult(Frozen):
     non_robust_below, robust_above: the bands that break it.
     frequency: (M,) mean |f| of each band in cycles/pixel, NaN for the mean's own band.
     n_images: measured.   clipped_share: of the pixel values, taken to 0 or 1 by the perturbation.   delivered: median
-    "l2" and "linf" norm of the perturbation.   unattacked: images an attack left alone, misclassified already.
+    "l2" and "linf" norm of the perturbation; of attacks also the share of images that "fooled" the model and, where
+    they keep to bands, the median share of energy "outside_bands".   unattacked: images an attack left alone,
+    misclassified already.
     failed: image -> why the perturbation failed on it.   skipped: unreadable images.   warnings: what to know.
     """
 
