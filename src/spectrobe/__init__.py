@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from spectrobe.game.shapley import shapley_values as shapley_values
     from spectrobe.models import open_model as open_model
     from spectrobe.perturbations import perturbation as perturbation
+    from spectrobe.report.build import report as report
     from spectrobe.spectrum import band_images as band_images
     from spectrobe.spectrum import coalition_images as coalition_images
     from spectrobe.studies.compare import compare as compare
@@ -62,8 +63,9 @@ _WHERE = {
     "open_model": "models",
     "perturbation": "perturbations",
     "published": "game.published",
-    "response": "studies.response.study",
     "relate": "studies.relate.study",
+    "report": "report",
+    "response": "studies.response.study",
     "robustness": "studies.robustness.study",
     "score_under": "studies.score_under",
     "shapley_values": "game.shapley",
@@ -73,7 +75,7 @@ _WHERE = {
 }
 """Name -> the module that has it. Loaded on first use, so that `import spectrobe` is quick and needs torch alone."""
 
-_MODULES = ("data", "figures", "integrations", "published")
+_MODULES = ("data", "figures", "integrations", "published", "report")
 
 __all__ = [*_WHERE, "__version__"]  # the names above, as strings
 

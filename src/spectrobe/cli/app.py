@@ -29,6 +29,8 @@ COMMANDS = (
     "compare",
     "track",
     "show",
+    "report",
+    "figure",
     "explore",
     "demo",
     "list",

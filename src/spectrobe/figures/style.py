@@ -20,8 +20,8 @@ from spectrobe.errors import InputError
 from spectrobe.remote import filesystem_of
 from spectrobe.texts import printable
 
-COLUMN_WIDTH = 3.3  # inches: one column of a two-column page
-PAGE_WIDTH = 6.9  # inches: both columns
+COLUMN_WIDTH = 3.25  # inches: one column of a two-column page
+PAGE_WIDTH = 6.75  # inches: both columns
 PNG_DPI = 200
 
 # Okabe and Ito, "Color universal design", 2008: told apart with every common colour vision. Their yellow is too pale

@@ -16,7 +16,9 @@ from spectrobe.errors import InputError, SpectrobeError
 def command(
     what: Annotated[
         str,
-        typer.Argument(metavar="models|perturbations|values|absences|bands|scores|data|designs", help="What to list."),
+        typer.Argument(
+            metavar="models|perturbations|values|absences|bands|scores|data|designs|figures", help="What to list."
+        ),
     ],
     json: options.Json = False,
 ) -> int:
@@ -94,6 +96,14 @@ def _data() -> Mapping[str, str]:
     return own | {name: f"{name}:..., from an installed package" for name in source_names() if name not in own}
 
 
+def _figures() -> Mapping[str, str]:
+    from spectrobe import figures
+    from spectrobe.figures.publication import KINDS
+
+    drawn = _described({name: getattr(figures, name) for name in KINDS}, "")
+    return {name: f"of {KINDS[name]}: {meaning}" for name, meaning in drawn.items()}
+
+
 LISTS: dict[str, Callable[[], Mapping[str, str]]] = {
     "models": _models,
     "perturbations": _perturbations,
@@ -103,6 +113,7 @@ LISTS: dict[str, Callable[[], Mapping[str, str]]] = {
     "scores": _scores,
     "data": _data,
     "designs": _designs,
+    "figures": _figures,
 }
 
 
