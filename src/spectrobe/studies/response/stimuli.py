@@ -46,9 +46,15 @@ def noise_power(delta: Tensor, bands: BandPartition) -> tuple[np.ndarray, np.nda
     They sum to the mean square over pixels and channels (Parseval).
     """
     channels, height, width = delta.shape[1:]
+    delta = measurable(delta)
     mean = delta.double().mean((2, 3), keepdim=True)
     energy = band_energy(delta - mean.to(delta.dtype), bands) / (channels * (height * width) ** 2)
     return energy.cpu().numpy(), mean.square().mean((1, 2, 3)).cpu().numpy()
+
+
+def measurable(images: Tensor) -> Tensor:
+    """On a device with double precision, which Apple's GPUs have not."""
+    return images.cpu() if images.device.type == "mps" else images
 
 
 def gradient_energy(gradient: Tensor, bands: BandPartition) -> tuple[np.ndarray, np.ndarray]:
@@ -57,7 +63,7 @@ def gradient_energy(gradient: Tensor, bands: BandPartition) -> tuple[np.ndarray,
     They sum to the squared L2 norm of the gradient (Parseval).
     """
     pixels = gradient.shape[-2] * gradient.shape[-1]
-    gradient = gradient.to(torch.float64)
+    gradient = measurable(gradient).to(torch.float64)
     mean = gradient.mean((2, 3), keepdim=True)
     energy = band_energy(gradient - mean, bands) / pixels
     return energy.cpu().numpy(), (mean.square().sum((1, 2, 3)) * pixels).cpu().numpy()
