@@ -11,7 +11,7 @@ from torch import Tensor
 
 from spectrobe.bands import BandPartition
 from spectrobe.perturbations.band_noise import unit_band_noise, white_spectra
-from spectrobe.spectrum import band_energy, band_images
+from spectrobe.spectrum import band_energy
 
 
 def masked(
@@ -33,10 +33,10 @@ def cut_off(x: Tensor, absence: Tensor, bands: BandPartition) -> Iterator[tuple[
     gives the others. They are coalition images: nothing is rescaled or clipped.
     """
     base = absence.to(x.device)
-    parts = band_images(x - base, bands)
-    low = base.expand_as(x)
-    for cut in range(1, bands.n_bands):
-        low = low + parts[:, cut - 1]
+    labels = bands.labels(x.shape[-2], x.shape[-1]).to(x.device)
+    spectra = torch.fft.rfft2(x - base)
+    for cut in range(1, bands.n_bands):  # one at a time: all bands of a batch would take its memory M times
+        low = base + torch.fft.irfft2(spectra * (labels < cut), s=x.shape[-2:])
         yield cut, low, x - low + base
 
 
