@@ -104,6 +104,12 @@ def figure_of(ax: Axes) -> Figure:
     return figure
 
 
+def shortened(text: str, most: int) -> str:
+    """The text, its middle left out where it is longer than `most` letters."""
+    half = most // 2 - 1
+    return text if len(text) <= most else f"{text[:half]}…{text[-half:]}"
+
+
 def width_inches(ax: Axes) -> float:
     """Width of axes as placed now; a layout that runs later may still change it a little."""
     return float(ax.get_position().width * figure_of(ax).get_figwidth())
