@@ -94,8 +94,9 @@ class Counting:
 
 
 def self_check_passes(n_images: int) -> int:
-    """Forward passes before a run: the sample once, a few images three times, one more in the last, one more again."""
-    return min(N_SAMPLE, n_images) + 3 * min(FEW, n_images) + 1 + 1
+    """Forward passes before a run: the sample once, a few images three times, one more in the last, a few by which
+    a callable is known."""
+    return min(N_SAMPLE, n_images) + 3 * min(FEW, n_images) + 1 + min(4, n_images)
 
 
 class Recorder:

@@ -12,11 +12,15 @@ class InputError(SpectrobeError, ValueError):
 
 
 class BadImageError(InputError):
-    """One image cannot be read or used; `image` is its id, `reason` what is wrong, in one line."""
+    """One image cannot be read or used; `image` is its id, `reason` what is wrong, in one line.
+
+    account: both, without the advice of the message, which would be no news of an image that is left out already.
+    """
 
     def __init__(self, image: str, reason: str) -> None:
         self.image, self.reason = image, reason
-        super().__init__(f"image {image}: {reason}; mend or remove it, or leave it out with --on-bad-image skip")
+        self.account = f"image {image}: {reason}"
+        super().__init__(f"{self.account}; mend or remove it, or leave it out with --on-bad-image skip")
 
     def __reduce__(self) -> tuple[type[BadImageError], tuple[str, str]]:
         # Worker processes send it back; the default would rebuild it from the message alone.

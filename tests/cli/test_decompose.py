@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 import spectrobe as sb
 from spectrobe.cli.folders import readable
+from spectrobe.studies.words import left_out
 from tests.cli.calls import Cli
 
 SETTINGS = ("--num-classes", 3, "--bands", 4, "--batch-size", 32, "--precision", "float32")
@@ -117,7 +119,15 @@ def test_bad_images_are_left_out_when_asked_and_listed(cli: Cli, world: Path) ->
     outcome = cli("decompose", "python:toys:blunt", world / "broken", *SETTINGS, "--on-bad-image", "skip")
     assert outcome.code == 0
     assert "6 images, 4 bands" in outcome.out
-    assert "left out: image a/torn.png: " in outcome.out
+    (line,) = [line for line in outcome.out.splitlines() if line.startswith("left out")]
+    assert re.fullmatch(r"left out: image a/torn\.png: cannot be decoded \(.*\)", line)  # no advice to leave it out
+
+
+def test_a_long_list_of_images_left_out_is_shortened() -> None:
+    lines = left_out({f"{i}.png": f"image {i}.png: torn" for i in range(1234)})
+    assert lines[:2] == ["left out: image 0.png: torn", "left out: image 1.png: torn"]
+    assert lines[10:] == ["left out: 1,224 more, listed in result.json"]
+    assert len(left_out({f"{i}": "x" for i in range(10)})) == 10 and left_out({}) == []
 
 
 def test_every_absence(cli: Cli, world: Path) -> None:

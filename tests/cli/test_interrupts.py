@@ -31,10 +31,10 @@ def colour(x):
 
 
 def stuck(x):
-    """Takes for ever after 12 batches, and does not let go at the first Ctrl-C."""
+    """Takes for ever after 15 batches, and does not let go at the first Ctrl-C."""
     global passes
     passes += 1
-    if passes > 12:
+    if passes > 15:
         try:
             print("stuck", flush=True)
             time.sleep(60)
@@ -59,7 +59,7 @@ def test_an_interrupted_run_goes_on_to_the_same_answer(
     call = ("decompose", "python:slow.py:colour", world / "images", *CALL)  # a file is imported anew by each call
     whole = cli(*call, "--json", "--out", "whole")
     assert whole.code == 0, whole.err
-    monkeypatch.setenv("STOP_AFTER", "12")
+    monkeypatch.setenv("STOP_AFTER", "15")
     before = signal.getsignal(signal.SIGINT)
     stopped = cli(*call, "--out", "run") if asked_for else cli(*call)
     assert signal.getsignal(signal.SIGINT) is before
@@ -116,3 +116,32 @@ def test_a_second_interrupt_leaves_at_once_and_calmly(world: Path, slow: Path) -
         "spectrobe: interrupted; what was done is kept in run: the same call goes on from there"
     )
     assert (slow / "run" / "run.json").exists()
+
+
+EARLY = """
+import os, signal, sys
+
+class Interrupter:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            sys.meta_path.remove(self)
+            for _ in range({presses}):
+                os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupter())
+from spectrobe.cli import main
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize("presses", [1, 2])
+@pytest.mark.parametrize("module", ["spectrobe.cli.app", "rich.console", "torch.nn.modules"])
+def test_an_interrupt_while_libraries_load(module: str, presses: int, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", EARLY.format(module=module, presses=presses), "list", "values"],
+        cwd=tmp_path, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=100,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 130, done.stderr
+    assert done.stdout == ""
+    assert done.stderr.strip() == "spectrobe: interrupted before anything was measured"

@@ -72,7 +72,7 @@ def test_the_same_call_goes_on(cli: Cli, noisy: Path) -> None:
     assert first.out == again.out
     other = cli("snr", "clean", "--against", "noisy", "--dc", "in-band", "--out", "run")
     assert other.code == 2
-    assert "other settings (settings.dc" in other.err
+    assert "other settings (dc: there 'apart', now 'in-band')" in other.err
 
 
 def test_a_part_that_fails_is_listed_and_the_exit_code_is_1(cli: Cli, noisy: Path) -> None:
@@ -98,7 +98,7 @@ def test_a_part_that_fails_is_listed_and_the_exit_code_is_1(cli: Cli, noisy: Pat
         ("snr clean --perturb contrast:2 --mean 0.5", "--mean together with --model"),
         ("snr clean --perturb contrast:2 --bands 30", "largest number of square bands"),
         ("snr clean --perturb contrast:2 --patch 40", "smaller than the patch of 40 x 40"),
-        ("snr many --perturb contrast:2", "--patch 16x16"),
+        ("snr clean --against many", "no partner for"),
         ("score clean --under clean", "expected a run folder"),
     ],
 )

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+import re
 from itertools import pairwise
 
 import pytest
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from spectrobe.cli import terminal
 from spectrobe.cli.terminal import Terminal
@@ -98,6 +101,34 @@ def test_texts_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> No
     screen = Terminal()
     screen.show(name)
     assert capsys.readouterr().out == name + "\n"
+
+
+HOSTILE = "a\x1b[31mred\x1b]0;title\x07 \x9b2J\r\u202egpj.exe\ud800 \x08naïve 猫\u200d🐈"
+HARMLESS = "a[31mred]0;title 2Jgpj.exe naïve 猫\u200d🐈"
+
+
+@pytest.mark.parametrize("is_terminal", [False, True])
+def test_names_from_outside_cannot_steer_a_terminal(
+    is_terminal: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if is_terminal:
+        monkeypatch.setenv("FORCE_COLOR", "1")
+        monkeypatch.setenv("COLUMNS", "120")
+    screen, table = Terminal(), Table("image", HOSTILE)
+    table.add_row(Text(HOSTILE), HOSTILE)
+    screen.show(HOSTILE, Text(HOSTILE, style="bold"), table)
+    screen.note(HOSTILE)
+    with screen.progress() as progress:
+        progress.note(HOSTILE)
+    terminal.say(HOSTILE)
+    printed = capsys.readouterr()
+    own_codes = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")  # bold and the bar's, which rich writes itself
+    text = own_codes.sub("", printed.out + printed.err)
+    assert text.count(HARMLESS) == 7
+    assert "spectrobe: " + HARMLESS.replace("2J", "2J ") in text  # a line of one piece: the carriage return was a space
+    assert not re.search("[\x00-\x08\x0b-\x0c\x0e-\x1f\x7f-\x9f\u202e\ud800-\udfff]", text)
+    assert ("\x1b[1m" in printed.out) == is_terminal
+    assert "\x1b[31m" not in printed.out + printed.err
 
 
 @pytest.mark.parametrize("seconds, written", [(0, "0:00"), (59.6, "1:00"), (61, "1:01"), (3600 * 5 + 62, "5:01:02")])

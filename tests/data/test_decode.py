@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from spectrobe.data.decode import decode_image, decoder_settings, file_format
+from spectrobe.data.decode import decode_image, decoder_settings, file_format, image_size
 from spectrobe.errors import BadImageError, InputError
 from spectrobe.models.base import Geometry
 from tests.data import hostile
@@ -265,3 +265,17 @@ def test_settings_say_how_pixels_were_made() -> None:
     assert settings["libjpeg"].count(".") >= 1
     assert decoder_settings(Geometry((8, 8)))["resize_to"] == "height, width"
     assert decoder_settings(AS_STORED)["interpolation"] is None
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_size_is_told_by_the_header_as_decoding_gives_it(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = encode(Image.fromarray(photo(30, 20)), "JPEG", exif=exif)
+    assert image_size(content, "x") == tuple(decode_image(content, AS_STORED, "x").shape[1:])
+    assert image_size(content, "x") == ((20, 30) if orientation < 5 else (30, 20))
+
+
+def test_size_of_what_is_no_image_is_named() -> None:
+    with pytest.raises(BadImageError, match=r"a/b\.jpg: not an image that Pillow can read"):
+        image_size(b"no image", "a/b.jpg")

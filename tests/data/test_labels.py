@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from spectrobe.data.base import DataOptions
@@ -92,8 +94,24 @@ def test_class_map_files(tmp_path: Path, file: str, text: str) -> None:
         ("map.json", '{"a": 0,', "is not JSON .line 1"),
         ("map.json", "", "is not JSON"),
         ("map.csv", "a,0\nb,1,2\n", "line 2: expected 2 columns .name,index., got 3"),
+        ("map.json", '{"a": 0, "a": 1, "b": 2}', "has the key 'a' more than once"),
+        ("map.json", '{"a": 0, "b": 1, "b": 1}', "has the key 'b' more than once"),
+        ("map.json", '{"a": 0, "b": {"index": 1}}', r"maps 'b' to \{'index': 1\}: expected a class index"),
+        ("map.json", '{"a": 0, "b": [1]}', r"maps 'b' to \[1\]: expected a class index"),
+        ("map.json", '{"a": 0, "b": null}', "maps 'b' to None: expected a class index"),
+        ("map.json", '{"a": 0, "b": NaN}', "maps 'b' to nan: expected a class index"),
+        ("map.json", '{"a": 0, "b": 1' + "0" * 30 + "}", "maps 'b' to a number of more than 18 digits"),
+        ("map.json", '{"a": 0, "b": 1' + "0" * 5000 + "}", "holds a number of too many digits"),
+        ("map.json", '{"a": 0, "b": "1' + "0" * 5000 + '"}', "maps 'b' to '10{78}: expected a class index"),
+        ("map.json", '{"a":' * 100_000 + "0" + "}" * 100_000, "is nested too deeply"),
+        ("map.json", "null", "holds a NoneType"),
         ("map.csv", "a,0\nb,1\na,1\n", "line 3: 'a' has two entries, 0 and 1"),
-        ("map.csv", "a;0\nb;1\n", "line 1: expected 2 columns"),
+        ("map.csv", "a;0\nb;1\n", "line 1: expected 2 columns .name,index., got 1; a comma stands between them"),
+        ("map.csv", '"a,0\nb,1\n', "line 2: expected 2 columns"),
+        ("map.csv", "a,0\nb," + "1" * 200_000 + "\n", "line 2: field larger than field limit"),
+        ("map.csv", "a,0\nb,1" + "0" * 5000 + "\n", "maps 'b' to '10{78}: expected a class index"),
+        ("map.csv", "a,0\nb,1.0\n", r"maps 'b' to '1\.0': expected a class index"),
+        ("map.csv", "", "no entry for 2 of 2 class folders: a, b"),
         ("map.txt", "a\nb\n", r"\.json or \.csv"),
         (None, "", "does not exist"),
     ],
@@ -108,11 +126,27 @@ def test_class_maps_that_do_not_fit(tmp_path: Path, file: str | None, text: str,
 
 
 def test_class_map_of_another_kind(tmp_path: Path) -> None:
-    (tmp_path / "map.csv").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(InputError, match="cannot be read"):
-        by_name(("a",), class_map=tmp_path / "map.csv")
+    for content, message in (
+        (b"\xff\xfea\x00,\x000\x00", r"is not UTF-8 text \(byte 0\): expected a JSON object"),
+        (bytes(range(256)), r"is not UTF-8 text \(byte 128\)"),
+        (b" " * (16 * 2**20 + 1), "has 16,777,217 bytes, more than 16,777,216"),
+    ):
+        (tmp_path / "map.csv").write_bytes(content)
+        with pytest.raises(InputError, match=message):
+            by_name(("a",), class_map=tmp_path / "map.csv")
+    (tmp_path / "folder.json").mkdir()
+    (tmp_path / "device.json").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "pipe.csv")
+    for name, message in (("folder.json", "a folder"), ("device.json", "no regular file"), ("pipe.csv", "no regular")):
+        with pytest.raises(InputError, match=f"{name}' is {message}"):
+            by_name(("a",), class_map=tmp_path / name)
     with pytest.raises(InputError, match="expected class_map to be a mapping or the path of a file, got int"):
         by_name(("a",), class_map=3)
+    with pytest.raises(InputError, match="class_map has two entries for '1', a text and a number"):
+        by_name(("1",), class_map={1: 0, "1": 2})
+    with pytest.raises(InputError, match="maps 'a' to a number of more than 18 digits"):
+        by_name(("a",), class_map={"a": 10**5000})
+    assert by_name(("a",), class_map={"a": np.int64(3)}, n_classes=5) == {"a": 3}
 
 
 def test_class_names_follow_the_map() -> None:
@@ -130,7 +164,7 @@ def test_sorted_order_is_for_all_classes_at_once() -> None:
 @pytest.mark.parametrize(
     ("names", "options", "message"),
     [
-        (PETS, {}, r"number of classes is unknown: give num_classes \(--num-classes\), or --class-map"),
+        (PETS, {}, "number of classes is unknown: give num_classes, or --class-map"),
         (
             PETS,
             {"n_classes": 1000},

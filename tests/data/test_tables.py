@@ -87,6 +87,26 @@ def test_plain_bytes_columns(tmp_path: Path, column: str) -> None:
             open_data(path)
 
 
+@pytest.mark.parametrize("metadata", [
+    "no JSON", "[" * 100_000, "[]", '{"info": []}', '{"info": {"features": [1]}}',
+    '{"info": {"features": {"label": {"_type": "ClassLabel", "names": 3}}}}',
+    '{"info": {"features": {"label": {"_type": "ClassLabel", "names": [1, 2, 3]}}}}',
+])  # fmt: skip
+def test_damaged_metadata_is_told_in_one_line(tmp_path: Path, metadata: str) -> None:
+    table = pa.table({"image": cells(), "label": LABELS}).replace_schema_metadata({"huggingface": metadata})
+    pq.write_table(table, tmp_path / "x.parquet")
+    with pytest.raises(InputError, match=r"^'x\.parquet' holds damaged metadata of the datasets library") as caught:
+        open_data(f"parquet:{tmp_path}/x.parquet")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("metadata", ["{}", '{"info": {}}', '{"info": {"features": null}}'])
+def test_metadata_that_says_nothing(tmp_path: Path, metadata: str) -> None:
+    table = pa.table({"image": cells(), "label": LABELS}).replace_schema_metadata({"huggingface": metadata})
+    pq.write_table(table, tmp_path / "x.parquet")
+    assert open_data(f"parquet:{tmp_path}/x.parquet").identity()["labels"] == "as given"
+
+
 def test_class_labels_are_matched_by_name_to_the_models_order(tmp_path: Path) -> None:
     path = write(tmp_path / "x.parquet", {"image": cells(), "label": LABELS}, PETS)
 

@@ -39,6 +39,8 @@ def fake_snr(perturbation: str = "gaussian_noise:3", **changes: Any) -> SimpleNa
         "category": tuple("robust" if one > 0.6 else "undecided" if one > 0.4 else "non-robust" for one in mu),
         "frequency": bands.mean_frequency(224, 224),
         "n_images": 50,
+        "prefix": True,
+        "pattern": "low only",
         "decay": SimpleNamespace(db_per_octave=Estimate(-9.5, 0.2, -9.9, -9.1)),
     }
     found = SimpleNamespace(**(result | changes))
@@ -121,7 +123,13 @@ class TestOneResult:
         assert figure.get_suptitle() == "Which spatial frequencies survive gaussian_noise:3?"
         assert legend_texts(figure)[0] == "gaussian_noise:3: -9.5 [-9.9, -9.1] dB/octave"
         assert "0 dB: perturbation as strong as the image" in legend_texts(figure)
-        assert "50 images of photos" in figure.axes[0].get_title(loc="left")
+        assert figure.legends[0].get_title().get_text().startswith("50 images of photos")
+
+    def test_has_its_answer_under_the_headline(self) -> None:
+        answer = snr_bias(fake_snr()).axes[0].get_title(loc="left")
+        assert " ".join(answer.split()).startswith("Low frequencies survive gaussian_noise:3 (below 0.25 cycles/pixel")
+        assert max(map(len, answer.split("\n"))) <= 110
+        assert snr_bias([fake_snr("fog:1"), fake_snr("fog:2")]).axes[0].get_title(loc="left") == ""
 
 
 class TestSeveral:

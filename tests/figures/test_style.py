@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import matplotlib
 import pytest
@@ -73,7 +74,7 @@ class TestStyled:
         assert ax.get_facecolor() == (1, 1, 1, 1)
 
     def test_widths_are_those_of_a_two_column_page(self) -> None:
-        assert (COLUMN_WIDTH, PAGE_WIDTH) == (3.3, 6.9)
+        assert (COLUMN_WIDTH, PAGE_WIDTH) == (3.25, 6.75)
 
 
 class TestSaveFigure:
@@ -104,3 +105,16 @@ class TestSaveFigure:
             "empty.png",
             "empty.svg",
         ]
+
+    def test_names_from_outside_are_drawn_as_they_are_and_leave_the_svg_sound(
+        self, tmp_path: Path, recwarn: pytest.WarningsRecorder
+    ) -> None:
+        """Neither mathematics, nor escape codes, nor letters that the font lacks make trouble."""
+        for index, name in enumerate((r"runs/m$\frac{$x & <b>", "a\x1b[31mred\x9b", "猫の写真")):
+            figure = spectrobe.figures.profile(fake_result(model_name=name, data_name=name))
+            path, _ = save_figure(figure, tmp_path, str(index))
+            ElementTree.parse(path)
+        figure = Figure(figsize=(4, 3))
+        spectrobe.figures.profile(fake_result(model_name=r"m$\frac{$x", data_name=r"$\frac{$"), ax=figure.subplots())
+        save_figure(figure, tmp_path, "axes")
+        assert not recwarn.list

@@ -92,7 +92,7 @@ class TestSigned:
 
     @given(st.floats(0.01, 100))
     def test_does_not_see_scale(self, scale: float) -> None:
-        for name in ("signed", "signed-unclipped", "centroid", "bandwidth"):
+        for name in ("signed", "signed-unclipped", "centroid", "bandwidth", "entropy"):
             assert score(name, scale * PROFILE) == pytest.approx(score(name, PROFILE), rel=1e-9)
 
     def test_without_anything_positive_is_not_defined(self) -> None:
@@ -135,6 +135,19 @@ class TestOctaves:
     def test_the_means_own_band_counts_as_the_lowest_ring(self) -> None:
         octaves = band_octaves(BandPartition.square(4, dc="own"))
         np.testing.assert_allclose(octaves, np.log2([1 / 8, 1 / 8, 3 / 8, 5 / 8, 7 / 8]))
+
+
+class TestEntropy:
+    def test_of_one_band_is_0_and_of_a_flat_profile_log_m(self) -> None:
+        for m in (2, 8):
+            bands = BandPartition.square(m)
+            assert score("entropy", np.eye(m)[1], bands) == 0
+            assert score("entropy", np.full(m, 0.2), bands) == pytest.approx(np.log(m), abs=1e-12)
+
+    def test_worked_out_by_hand_with_negative_bands_clipped(self) -> None:
+        phi = np.array([3.0, -5.0, 1.0])
+        expected = -(0.75 * np.log(0.75) + 0.25 * np.log(0.25))
+        assert score("entropy", phi, BandPartition.square(3)) == pytest.approx(expected, abs=1e-12)
 
 
 class TestInNats:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import zipfile
 
 import pytest
 import torch
@@ -153,7 +154,7 @@ def test_unreadable_files_in_one_line(tmp_path, content, suffix, message):
 def test_a_pickle_is_refused_with_the_flag_that_allows_it(tmp_path, weights):
     path = tmp_path / "w.pt"
     torch.save({"state_dict": weights, "args": argparse.Namespace(lr=0.1)}, path)
-    with pytest.raises(InputError, match=r"allow_pickle=True or --allow-pickle$"):
+    with pytest.raises(InputError, match=r"allow_pickle=True \(--allow-pickle\)$"):
         load_checkpoint(SmallNet(), path, "net")
     assert load_checkpoint(SmallNet(), path, "net", allow_pickle=True)[1] == "took 'state_dict' of w.pt"
     torch.save(nn.Sequential(nn.Linear(2, 2)), path)
@@ -164,6 +165,14 @@ def test_garbage_is_refused_with_the_flag_too(tmp_path):
     (tmp_path / "w.pt").write_bytes(b"garbage")
     with pytest.raises(InputError, match="cannot read"):
         load_checkpoint(SmallNet(), tmp_path / "w.pt", "net", allow_pickle=True)
+
+
+def test_a_torchscript_archive_is_no_checkpoint(tmp_path, recwarn):
+    with zipfile.ZipFile(tmp_path / "w.pt", "w") as archive:
+        archive.writestr("net/constants.pkl", b"")
+    with pytest.raises(InputError, match=r"got the TorchScript archive .*: save the module's state_dict"):
+        load_checkpoint(SmallNet(), tmp_path / "w.pt", "net", allow_pickle=True)
+    assert not recwarn.list
 
 
 def test_what_was_stripped_is_in_the_identity(tmp_path, weights):

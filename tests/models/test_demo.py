@@ -55,9 +55,11 @@ def test_logits_are_those_of_the_original_implementation():
 
 
 def test_unknown_demo():
-    with pytest.raises(InputError, match="unknown demo model 'efficientnet', known are efficientnet-lite0; the"):
+    with pytest.raises(
+        InputError, match="unknown demo model 'efficientnet', known are efficientnet-lite0, zoo/NAME; the"
+    ):
         open_model("demo:efficientnet")
-    with pytest.raises(InputError, match="unknown option checkpoint of demo: models; known are mean"):
+    with pytest.raises(InputError, match="unknown option checkpoint of demo: models; known are folder, mean"):
         open_model("demo:efficientnet-lite0?checkpoint=x")
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import os
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -100,6 +103,7 @@ both = pytest.mark.parametrize("kind", ["onnx", "export"])
 def test_open_batch(tmp_path, kind, images):
     model = open_model(save(kind, tmp_path, SmallNet(), images[:2], open_batch=True))
     assert (model.geometry.size, model.geometry.resize, model.mean) == ((16, 16), 16, None)
+    assert model.n_classes == SmallNet().head.out_features  # known before the first pass
     assert model.identity()["notes"] == []
     with model.prepared(CPU) as forward:
         torch.testing.assert_close(forward(images), expected(images), atol=1e-4, rtol=0)
@@ -193,7 +197,7 @@ def test_no_file_and_no_graph(tmp_path, kind):
     with pytest.raises(InputError, match="there is none at"):
         open_model(f"{kind}:{tmp_path}/none")
     (tmp_path / "bad").write_bytes(b"\x00garbage")
-    with pytest.raises(InputError, match=r"cannot read|could not be opened") as caught:
+    with pytest.raises(InputError, match=r"onnx cannot read|is no file that torch\.export saved") as caught:
         open_model(f"{kind}:{tmp_path}/bad")
     assert "\n" not in str(caught.value)
 
@@ -323,22 +327,65 @@ def test_onnx_without_the_library(tmp_path, monkeypatch):
         open_model(f"onnx:{tmp_path}/net.onnx")
 
 
-def test_pickles_inside_a_program_need_the_flag(tmp_path, monkeypatch, images):
+class Hostile:
+    """Runs code where it is unpickled."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+def hostile_program(path, proof) -> None:
+    """The program at `path` with example inputs that make the folder `proof` where they are unpickled."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    (inputs,) = [name for name in members if "sample_inputs" in name or "example_inputs" in name]
+    buffer = io.BytesIO()
+    torch.save(Hostile(proof), buffer)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in (members | {inputs: buffer.getvalue()}).items():
+            archive.writestr(name, content)
+
+
+def test_pickles_inside_a_program_need_the_flag(tmp_path, capfd, images):
     text = save("export", tmp_path, SmallNet(), images)
-    seen = []
-
-    def unpickling(path):
-        seen.append(torch.load(tmp_path / "evil.pt", weights_only=False))
-        raise AssertionError("reached")
-
-    torch.save(SmallNet(), tmp_path / "evil.pt")
-    monkeypatch.setattr(torch.export, "load", unpickling)
-    with pytest.raises(InputError, match=r"allow_pickle=True or --allow-pickle$"):
+    hostile_program(tmp_path / "net.pt2", tmp_path / "proof")
+    with pytest.raises(InputError, match=r"can run any code; .* allow_pickle=True \(--allow-pickle\)$"):
         open_model(text)
-    assert seen == []  # torch itself refused, although it was told weights_only=False
-    with pytest.raises(InputError, match=r"reached$"):
+    assert not (tmp_path / "proof").exists()
+    with pytest.raises(InputError, match=r"could not be opened by torch\.export: ") as caught:
         open_model(text, allow_pickle=True)
-    assert len(seen) == 1
+    assert (tmp_path / "proof").exists()
+    assert "--allow-pickle" not in str(caught.value)
+    assert capfd.readouterr() == ("", "")  # torch logs tracebacks of these
+
+
+def test_other_files_named_pt2_are_told_apart(tmp_path, capfd):
+    path = tmp_path / "net.pt2"
+    with zipfile.ZipFile(tmp_path / "script", "w") as archive:
+        archive.writestr("net/constants.pkl", b"")
+    with zipfile.ZipFile(tmp_path / "photos", "w") as archive:
+        archive.writestr("a.png", b"")
+    torch.save({"a": torch.zeros(2)}, tmp_path / "weights")
+    (tmp_path / "page").write_bytes(b"<!doctype html>")
+    (tmp_path / "nothing").write_bytes(b"")
+    with zipfile.ZipFile(tmp_path / "torn", "w") as archive:
+        archive.writestr("net/archive_format", b"pt2")
+    for name, message in {
+        "script": r"net\.pt2 is a TorchScript archive: expected a program saved by torch\.export\.save$",
+        "photos": r"net\.pt2 is no file that torch\.export saved, or a damaged one$",
+        "weights": r"was saved by torch\.save: give it as the checkpoint of a model \(\?checkpoint=net\.pt2\)",
+        "page": r"expected a program saved by torch\.export, got a web page saved as .*net\.pt2: the download failed",
+        "nothing": r"net\.pt2 is no file that torch\.export saved, or a damaged one$",
+        "torn": r"net\.pt2 could not be opened by torch\.export: ",
+    }.items():
+        path.write_bytes((tmp_path / name).read_bytes())
+        with pytest.raises(InputError, match=message) as caught:
+            open_model(f"export:{path}")
+        assert "\n" not in str(caught.value)
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(

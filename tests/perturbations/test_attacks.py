@@ -256,6 +256,14 @@ def test_the_written_name_builds_the_same_attack(name: str) -> None:
     assert type(again) is type(p) and again.name == name and again.settings == p.settings
 
 
+@pytest.mark.parametrize("bands", ["radial:4", "octaves:3", "edges:0,0.25,0.5,1", "radial:4:dc"])
+def test_bands_of_all_schemes_are_written_and_read_back(bands: str) -> None:
+    model = SmallNet()
+    p = perturbation("band_pgd_l2", eps=0.5, keep=[0, 2], bands=bands, model=model)
+    (spec,) = parse_perturbations(str(p))
+    assert spec.build(model).settings == p.settings and p.settings["bands"] == bands
+
+
 def test_written_names_are_short() -> None:
     model = SmallNet()
     assert str(perturbation("pgd_linf", eps=4 / 255, model=model)) == "pgd_linf:eps=4/255"

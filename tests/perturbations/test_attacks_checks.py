@@ -18,6 +18,7 @@ from spectrobe.perturbations.attacks.checks import (
     check_control,
     check_gradient,
     check_growth,
+    check_outside,
     check_steps,
     check_zero_eps,
     zero_gradients,
@@ -98,6 +99,10 @@ def right(share: float, count: int = 100) -> np.ndarray:
         (check_steps(right(0.5), right(0.49)), check_steps(right(0.5), right(0.4))),
         (check_gradient(right(0.05)), check_gradient(right(0.06))),
         (check_control(right(0.5), right(0.5)), check_control(right(0.5), right(0.49))),
+        (
+            check_outside(np.array([0.2, 0.01, 0.0, np.nan])),
+            check_outside(np.array([0.2, 0.011, 0.0, np.nan])),
+        ),
         (check_black_box(right(0.5), right(0.49)), check_black_box(right(0.5), right(0.4))),
     ],
 )

@@ -61,6 +61,13 @@ def test_building_gives_what_the_factory_gives() -> None:
     assert torch.equal(spec.build()(x), perturbation("gaussian_noise", severity=2)(x))
 
 
+@pytest.mark.parametrize("bands", ["radial:8", "octaves:4:radial", "edges:0,.1,.3,1", "edges:0,.25,1:radial:dc"])
+def test_a_setting_may_hold_colons_and_commas(bands: str) -> None:
+    first, second = parse_perturbations(f"band_pgd_linf:eps=1/255;keep=0+2;bands={bands},fog:1:quantize=true")
+    assert first == PerturbationSpec("band_pgd_linf", {"eps": 1 / 255, "keep": "0+2", "bands": bands})
+    assert second == PerturbationSpec("fog", {"severity": 1, "quantize": True})
+
+
 def test_attacks_need_a_model_to_be_built_and_none_to_be_read() -> None:
     (spec,) = parse_perturbations("pgd_linf:eps=4/255")
     assert spec == PerturbationSpec("pgd_linf", {"eps": 4 / 255})
@@ -82,6 +89,9 @@ def test_attacks_need_a_model_to_be_built_and_none_to_be_read() -> None:
         ("fog:2:severity=3", "one severity"),
         ("fog:2:a=1:b=2", "expected NAME"),
         ("fog:2:quantize", "expected key=value"),
+        ("fog:", "got '' in 'fog:'"),
+        ("fog:2:", "expected key=value"),
+        ("fog:1,3", "got '1,3'"),
         ("fog:2:quantize=1;quantize=2", "quantize twice"),
         ("pgd_linf:3", "pgd_linf has no severity"),
         ("pgd_linf:eps=8/255..1/255", "low..high"),

@@ -14,6 +14,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns the exit code: 0 done, 1 a gate failed or part of the work failed (listed), 2 bad input (one line on
     stderr), 130 interrupted (what was done is kept).
     """
-    from spectrobe.cli.app import run
+    from spectrobe.cli.interrupts import Interrupted, calm_interrupts
 
-    return run(argv)
+    with calm_interrupts(stay_calm=argv is None) as interrupts:
+        try:
+            from spectrobe.cli.app import run  # imports for half a second, in which Ctrl-C may come
+
+            return run(argv, interrupts)
+        except (Interrupted, KeyboardInterrupt):
+            return interrupts.leave()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
@@ -11,15 +12,43 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
-from spectrobe.cli.interrupts import Interrupted, calm_interrupts
+from spectrobe.cli.interrupts import Interrupts
 from spectrobe.cli.outcome import BAD_INPUT, DONE, FAILED, INTERRUPTED
 from spectrobe.cli.terminal import say
 from spectrobe.errors import SpectrobeError
+from spectrobe.texts import printable
 
-COMMANDS = ("decompose", "snr", "robustness", "score", "compare", "show", "explore", "demo", "list")
+COMMANDS = (
+    "decompose",
+    "snr",
+    "robustness",
+    "response",
+    "score",
+    "zoo",
+    "relate",
+    "compare",
+    "track",
+    "show",
+    "report",
+    "figure",
+    "explore",
+    "demo",
+    "list",
+)
 """Modules of `commands/`, in the order in which --help shows them."""
 
-_LONG = ("batch_size", "class_map", "image_column", "label_column", "num_classes", "on_bad_image", "allow_pickle")
+_LONG = (
+    "batch_size",
+    "class_map",
+    "heat_map",
+    "heat_map_images",
+    "heat_map_step",
+    "image_column",
+    "label_column",
+    "num_classes",
+    "on_bad_image",
+    "allow_pickle",
+)
 _ARGUMENTS = (
     *_LONG, "absence", "bands", "checkpoint", "crop", "design", "device", "images", "interpolation", "mean",
     "precision", "seed", "size", "std", "tolerance", "value", "workers",
@@ -57,34 +86,36 @@ def _top(
         print(context.get_help())
 
 
-def run(argv: Sequence[str] | None) -> int:
+def run(argv: Sequence[str] | None, interrupts: Interrupts) -> int:
     """Run one command and return its exit code."""
-    with calm_interrupts(stay_calm=argv is None) as interrupts:
-        try:
-            code = get_command(build_app()).main(args=argv, prog_name="spectrobe", standalone_mode=False)
-            if code == INTERRUPTED:  # newer versions of typer make an exit code of Ctrl-C
-                say(interrupts.message())
-            return code if isinstance(code, int) else DONE
-        except SpectrobeError as error:
-            say(as_options(str(error)))
-            return BAD_INPUT
-        except _UsageError as error:
-            say(_usage(error))
-            return BAD_INPUT
-        except (Interrupted, KeyboardInterrupt, typer.Abort):
-            say(interrupts.message())
-            return INTERRUPTED
-        except Exception:
-            traceback.print_exc()
-            say("unexpected error: unless the lines above point to code of your own, please report them with this call")
-            return FAILED
+    try:
+        code = get_command(build_app()).main(args=argv, prog_name="spectrobe", standalone_mode=False)
+        if code == INTERRUPTED:  # newer versions of typer make an exit code of Ctrl-C
+            return interrupts.leave()
+        return code if isinstance(code, int) else DONE
+    except SpectrobeError as error:
+        say(as_options(str(error)))
+        return BAD_INPUT
+    except _UsageError as error:
+        say(_usage(error))
+        return BAD_INPUT
+    except typer.Abort:
+        return interrupts.leave()
+    except Exception:
+        if interrupts.presses:  # libraries that are interrupted while they load raise whatever they come to
+            return interrupts.leave()
+        print(printable(traceback.format_exc()), end="", file=sys.stderr)
+        say("unexpected error: unless the lines above point to code of your own, please report them with this call")
+        return FAILED
 
 
 def as_options(message: str) -> str:
     """A message written for callers in Python, with the names of arguments as they are on the command line.
 
-    batch_size -> --batch-size, size=224 -> --size 224; not inside model strings (?num_classes=10).
+    batch_size -> --batch-size, size=224 -> --size 224, allow_pickle=True (--allow-pickle) -> --allow-pickle; not inside
+    model strings (?num_classes=10).
     """
+    message = re.sub(r"\w+=True \((--[a-z-]+)\)", r"\1", message)
     said = re.sub(rf"(?<![\w?&/=-])({'|'.join(_ARGUMENTS)})=(?=\S)", lambda m: f"{_option(m[1])} ", message)
     return re.sub(rf"(?<![\w?&/=-])({'|'.join(_LONG)})(?![\w=])", lambda m: _option(m[1]), said)
 

@@ -10,13 +10,15 @@ from itertools import count
 from pathlib import Path
 
 from spectrobe.cli import interrupts
-from spectrobe.errors import RunFolderError
+from spectrobe.errors import InputError, RunFolderError
 
 
 @contextmanager
 def run_folder(out: str | None, command: str, model: str) -> Iterator[str]:
     """The folder of a run. Ctrl-C inside becomes Interrupted; a folder in which nothing was written goes again."""
-    folder = out or _first_free(f"{command}-{readable(model)}")
+    if out is not None and not out.strip():
+        raise InputError("expected a folder after --out, got an empty name: choose one, or leave --out away")
+    folder = _first_free(f"{command}-{readable(model)}") if out is None else out
     interrupts.current.folder, interrupts.current.asked_for = folder, out is not None
     try:
         yield folder

@@ -10,6 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from spectrobe.texts import printable
+
+INTERRUPTED = 130
 _SHOW_CURSOR = "\x1b[?25h"
 
 
@@ -38,10 +41,15 @@ class Interrupts:
         self.presses += 1
         if self.presses == 1:
             raise KeyboardInterrupt
-        if sys.stderr.isatty():
-            sys.stderr.write(_SHOW_CURSOR)  # a progress bar hides it
-        print(f"\nspectrobe: {self.message()}", file=sys.stderr, flush=True)
-        os._exit(130)
+        # Written past sys.stderr, which may be in the middle of a line; a progress bar hides the cursor.
+        cursor = _SHOW_CURSOR if os.isatty(2) else ""
+        os.write(2, f"{cursor}\nspectrobe: {printable(self.message())}\n".encode())
+        os._exit(INTERRUPTED)
+
+    def leave(self) -> int:
+        """Say so, and the exit code."""
+        print(f"spectrobe: {printable(self.message())}", file=sys.stderr, flush=True)
+        return INTERRUPTED
 
 
 current = Interrupts()
@@ -61,12 +69,13 @@ def calm_interrupts(stay_calm: bool) -> Iterator[Interrupts]:
     try:
         yield current
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN if stay_calm and current.presses else before)
+        # While the interpreter shuts down, a late press would end in a traceback.
+        at_exit = signal.SIG_IGN if current.presses else signal.SIG_DFL
+        signal.signal(signal.SIGINT, at_exit if stay_calm else before)
 
 
 def _holds_files(folder: str) -> bool:
-    from spectrobe.engine.store import RunFolder
-
-    run = RunFolder(folder)
-    found = run.filesystem.find(run.root) if run.filesystem.exists(run.root) else []
-    return any(not str(name).endswith("/.lock") for name in found)
+    """Looked up without a library, since Ctrl-C may come while one loads; elsewhere than here, nobody is asked."""
+    if "://" in folder:
+        return True
+    return any(name != ".lock" for _, _, names in os.walk(folder) for name in names)

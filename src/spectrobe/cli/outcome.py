@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from spectrobe.cli.interrupts import INTERRUPTED as INTERRUPTED
 from spectrobe.cli.terminal import Terminal, say
 from spectrobe.errors import RunFolderError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+DONE, FAILED, BAD_INPUT = 0, 1, 2
 
 
 def write_result(folder: str, content: dict[str, Any]) -> None:
@@ -35,7 +36,7 @@ def finish(terminal: Terminal, folder: str, figure: str, draw: Callable[[], Figu
     problem = "" if all(map(run.exists, pictures)) else _draw(folder, figure, draw)
     if terminal.json:
         terminal.give(run.read_bytes("result.json").decode())
-    kept = ("run.json", "payoffs", "predictions", "snr", "result.json", *pictures)
+    kept = ("run.json", "payoffs", "predictions", "snr", "response", "checkpoints", "result.json", *pictures)
     files = [name for name in kept if run.exists(name)]
     terminal.show(*parts, "", f"{folder}: {', '.join(files)}")
     if problem:

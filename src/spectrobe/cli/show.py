@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from spectrobe.studies.words import percent
+from spectrobe.studies.words import left_out, percent
 
 if TYPE_CHECKING:
     from spectrobe.bands import BandPartition
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from spectrobe.studies.decompose.absences import AbsenceAgreement
     from spectrobe.studies.decompose.breakdown import ClassProfiles, UnusualImage
     from spectrobe.studies.decompose.result import DecomposeResult
+    from spectrobe.studies.track.result import TrackResult
 
 BAR_WIDTH = 12  # characters
 
@@ -107,18 +108,49 @@ def agreement(found: AbsenceAgreement) -> list[Any]:
     return [headline, "", scores, "", ranks, ""]
 
 
+def tracking(found: TrackResult) -> list[Any]:
+    """A row a checkpoint: accuracy, information, score, and the Shapley value of each band; then what changed."""
+    first = found.results[0]
+    columns = [f"band {i}\n{place}" for i, place in enumerate(_places(found.bands))]
+    table = _table("checkpoint", "accuracy", f"v(all) - v(empty)\n{first.unit}", "score")
+    for column in columns:
+        table.add_column(column, justify="right")
+    for name, result in zip(found.names, found.results, strict=True):
+        accuracy = "-" if result.accuracy is None else f"{result.accuracy.value:.3f}"
+        numbers = [_with_error(result.information), _with_error(result.score)]
+        table.add_row(Text(name), accuracy, *numbers, *(f"{phi:+.3f}" for phi in result.shapley))
+    headline = (
+        f"{found.model_name} on {first.data_name}: {len(found.names)} checkpoints, {first.n_images} images, "
+        f"{first.value}, absence {first.absence}, {first.design} design"
+    )
+    worst = max(float(result.stderr.max()) for result in found.results)
+    lines = [f"standard errors of Shapley values: at most {worst:.3f} {first.unit}"]
+    lines += [f"{name}: not measured ({why})" for name, why in found.failed.items()]
+    lines += [f"warning: {warning}" for result in found.results for warning in result.warnings]
+    return [headline, "", table, "", *dict.fromkeys(lines), "", found.sentence()]
+
+
 def classes(found: ClassProfiles) -> Table:
     """Shapley values by class with the half-width of their intervals."""
-    table = _table("class", "images", *(f"band {i}" for i in range(found.shapley.shape[1])))
+    table = _table(
+        "predicted class" if found.predicted else "class",
+        "images",
+        *(f"band {i}" for i in range(found.shapley.shape[1])),
+    )
     for label, n, phi, interval in zip(found.classes, found.n_images, found.shapley, found.interval, strict=True):
         cells = (f"{value:+.2f} ±{(high - low) / 2:.2f}" for value, (low, high) in zip(phi, interval, strict=True))
         table.add_row(str(label), str(n), *cells)
     return table
 
 
-def unusual(found: Sequence[UnusualImage]) -> Table:
+def unusual(found: Sequence[UnusualImage], labelled: bool) -> Table:
     """Images by the distance of their profiles from the mean profile."""
-    table = _table("image", "class", "distance", *(f"band {i}" for i in range(len(found[0].shapley))))
+    table = _table(
+        "image",
+        "class" if labelled else "predicted class",
+        "distance",
+        *(f"band {i}" for i in range(len(found[0].shapley))),
+    )
     for image in found:
         cells = (f"{value:+.2f}" for value in image.shapley)
         table.add_row(Text(image.id), str(image.label), f"{image.distance:.1f}", *cells)
@@ -138,7 +170,7 @@ def _totals(results: Sequence[DecomposeResult]) -> list[str]:
     for result in results:
         lines += _undefined(result.scores)
     lines += [f"warning: {warning}" for result in results for warning in result.warnings]
-    lines += [f"left out: {reason}" for reason in first.skipped.values()]
+    lines += left_out(first.skipped)
     return list(dict.fromkeys(lines))
 
 
@@ -158,6 +190,10 @@ def _estimate(estimate: Estimate) -> tuple[str, str]:
     if np.isnan(estimate.value):
         return "-", "not defined"
     return f"{estimate.value:+.3f}", _interval(estimate.low, estimate.high)
+
+
+def _with_error(estimate: Estimate) -> str:
+    return "not defined" if np.isnan(estimate.value) else f"{estimate.value:+.3f} ±{estimate.stderr:.3f}"
 
 
 def _interval(low: float, high: float) -> str:

@@ -1,15 +1,22 @@
-"""What a command prints: results on stdout, everything else on stderr."""
+"""What a command prints: results on stdout, everything else on stderr.
+
+Names of files, classes and models come from outside and may hold escape sequences: nothing but machine-readable results
+reaches a terminal without passing `printable` here.
+"""
 
 from __future__ import annotations
 
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderableType, RenderHook, RenderResult
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.segment import Segment
+
+from spectrobe.texts import printable
 
 if TYPE_CHECKING:
     from spectrobe.engine.progress import Progress as Reporter
@@ -27,14 +34,18 @@ class Terminal:
 
     @contextmanager
     def progress(self, unit: str = "forward passes") -> Iterator[Reporter]:
-        """What a study reports to: a bar with time left on a terminal, lines that are few elsewhere; unit: of work."""
-        if self.quiet:
-            from spectrobe.engine.progress import Silent
+        """What a study reports to: a bar with time left on a terminal, lines that are few elsewhere; unit: of work.
 
-            yield Silent()
-            return
-        with _Bar(self.err, unit) as bar:
-            yield bar
+        Inside, what models and libraries print goes to standard error, as standard output is for the result.
+        """
+        with redirect_stdout(sys.stderr):
+            if self.quiet:
+                from spectrobe.engine.progress import Silent
+
+                yield Silent()
+                return
+            with _Bar(self.err, unit) as bar:
+                yield bar
 
     def show(self, *parts: Any) -> None:
         """Print tables and texts for people to read; nothing with --json."""
@@ -58,7 +69,24 @@ def _console(stderr: bool) -> Console:
     console = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
         console.width = WIDTH_OF_FILES
+    console.push_render_hook(_PrintableAlone())
     return console
+
+
+class _PrintableAlone(RenderHook):
+    """Takes out of texts and tables what could steer a terminal; rich's own control codes stay."""
+
+    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        return [_Printable(renderable) for renderable in renderables]
+
+
+class _Printable:
+    def __init__(self, renderable: RenderableType) -> None:
+        self.renderable = renderable
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for text, style, control in console.render(self.renderable, options):
+            yield Segment(text if control else printable(text), style, control)
 
 
 class _Bar:
@@ -120,4 +148,4 @@ def _duration(seconds: float) -> str:
 
 def say(message: str) -> None:
     """One line on stderr."""
-    print("spectrobe:", " ".join(message.split()), file=sys.stderr, flush=True)
+    print("spectrobe:", printable(" ".join(message.split())), file=sys.stderr, flush=True)

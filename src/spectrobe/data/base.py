@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from spectrobe.data.digests import content_digest
 from spectrobe.errors import InputError
 from spectrobe.models.base import Geometry
 
@@ -46,9 +47,22 @@ class ImageData(ABC):
         Raises BadImageError naming the image, InputError when the geometry does not suit the images.
         """
 
+    def size(self, index: int, geometry: Geometry) -> tuple[int, int]:
+        """Height and width of `pixels(index, geometry)`; raises BadImageError where they cannot be told."""
+        height, width = self.pixels(index, geometry).shape[1:]
+        return height, width
+
     @abstractmethod
     def identity(self) -> Mapping[str, Any]:
         """What makes this data set this data set, JSON-able: name, digest of ids and labels."""
+
+    def fingerprint(self, index: int, geometry: Geometry, pixels: Tensor | None = None) -> str:
+        """What image `index` holds now, as a few hexadecimal digits: of its encoded bytes where there are any.
+
+        pixels: what `pixels(index, geometry)` gave, where it is at hand, so that nothing is decoded twice.
+        Raises BadImageError when the image cannot be read.
+        """
+        return content_digest(self.pixels(index, geometry) if pixels is None else pixels)
 
     def loader_settings(self, geometry: Geometry) -> Mapping[str, Any]:
         """How pixels were made, JSON-able: resize filter, antialias, crop, codec and library versions."""

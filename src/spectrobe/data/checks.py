@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 import numpy as np
-from torch import Tensor
 
 from spectrobe.data.base import ImageData
+from spectrobe.data.digests import content_digest as content_digest
 from spectrobe.errors import InputError
 
 
@@ -37,28 +36,29 @@ def check_data(data: ImageData, n_classes: int | None) -> list[str]:
     return []
 
 
-def content_digest(pixels: Tensor) -> str:
-    """16 hexadecimal digits that tell images apart by shape and content: BLAKE2b of float32 pixels (C, H, W)."""
-    array = np.ascontiguousarray(pixels.detach().cpu().numpy(), dtype="<f4")
-    digest = hashlib.blake2b(repr(array.shape).encode(), digest_size=8)
-    digest.update(array.tobytes())
-    return digest.hexdigest()
+def duplicate_warning(
+    ids: Sequence[str], digests: Sequence[str], labels: Sequence[int] | np.ndarray | None = None
+) -> str | None:
+    """One line on images whose `content_digest` is the same, naming two of them; None when there are none.
 
-
-def duplicate_warning(ids: Sequence[str], digests: Sequence[str]) -> str | None:
-    """One line on images whose `content_digest` is the same, naming two of them; None when there are none."""
-    first: dict[str, str] = {}
-    extra = [
-        (first[digest], name)
-        for name, digest in zip(ids, digests, strict=True)
-        if first.setdefault(digest, name) != name
-    ]
+    labels: one an image, where there are any: pairs that contradict each other are singled out.
+    """
+    first: dict[str, int] = {}
+    extra = [(first[digest], i) for i, digest in enumerate(digests) if first.setdefault(digest, i) != i]
     if not extra:
         return None
     one, other = extra[0]
-    return (
-        f"{len(extra)} of {len(ids)} images repeat another one pixel for pixel (such as {other}, equal to {one}): "
-        "intervals count them as independent and come out too narrow"
+    said = (
+        f"{len(extra)} of {len(ids)} images repeat another one pixel for pixel (such as {ids[other]}, equal to "
+        f"{ids[one]}): intervals count them as independent and come out too narrow"
+    )
+    contrary = [] if labels is None else [(i, j) for i, j in extra if labels[i] != labels[j]]
+    if not contrary or labels is None:
+        return said
+    one, other = contrary[0]
+    return said + (
+        f"; {len(contrary)} of them have another label than the image they repeat (such as {ids[other]}, of class "
+        f"{labels[other]}, and {ids[one]}, of class {labels[one]}): one of the two must be wrong"
     )
 
 

@@ -61,6 +61,21 @@ def decode_image(source: bytes | Image.Image, geometry: Geometry, image_id: str)
     return _to_tensor(_crop(_resize(image, geometry, image_id), geometry), geometry)
 
 
+def image_size(content: bytes, image_id: str) -> tuple[int, int]:
+    """Height and width of an image file as `decode_image` gives it at its own size, from its header alone.
+
+    Raises BadImageError where the header cannot be read; whether the pixels can is not looked at.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image = Image.open(BytesIO(content), formats=image_formats())
+    except Exception as error:  # as in decode_image
+        raise BadImageError(image_id, _reason(error, content)) from error
+    turned = _orientation(image) in (5, 6, 7, 8)  # of EXIF's eight the four that lie on their side
+    return (image.width, image.height) if turned else (image.height, image.width)
+
+
 def check_geometry(geometry: Geometry) -> None:
     """Raise InputError when image files cannot be brought to this geometry."""
     if geometry.channels not in _MODES:

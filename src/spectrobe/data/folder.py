@@ -7,7 +7,6 @@ are passed over. A class folder may have folders of its own as long as its name,
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +16,10 @@ import numpy as np
 
 from spectrobe.data.base import DataOptions, identity_of
 from spectrobe.data.decode import image_extensions
-from spectrobe.data.encoded import EncodedData
+from spectrobe.data.encoded import EncodedData, read_regular
 from spectrobe.data.labels import LabelMapping, is_wordnet_id, match_names, match_sorted, shorten
 from spectrobe.errors import BadImageError, InputError
+from spectrobe.remote import filesystem_of, reaching, unreachable
 
 SPLIT_NAMES = frozenset({"train", "training", "val", "valid", "validation", "test", "testing", "dev"})
 _LAYOUT = "expected FOLDER/CLASS/image.jpg, or FOLDER/image.jpg without labels"
@@ -59,7 +59,9 @@ class FileData(EncodedData):
         """The bytes of file `index`. Raises BadImageError naming it."""
         image_id = self.ids[index]
         try:
-            return _read_remote(self._root, image_id) if _is_remote(self._root) else _read_local(self._root, image_id)
+            if _is_remote(self._root):
+                return _read_remote(self._root, image_id)
+            return read_regular(os.path.join(self._root, image_id), image_id)
         except FileNotFoundError:
             raise BadImageError(image_id, "no such file (moved, or a broken link)") from None
         except OSError as error:
@@ -179,23 +181,17 @@ def _is_image(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in image_extensions()
 
 
-def _read_local(root: str, path: str) -> bytes:
-    full = os.path.join(root, path)
-    if not stat.S_ISREG(os.stat(full).st_mode):  # reading a pipe would wait for ever
-        raise BadImageError(path, "not a regular file")
-    with open(full, "rb") as file:
-        return file.read()
-
-
 def _is_remote(root: str) -> bool:
     return "://" in root
 
 
 def _list_remote(root: str) -> Iterator[_File]:
     filesystem, base = _filesystem(root)
-    if not filesystem.isdir(base):
-        raise InputError(f"no such folder: {root!r}")
-    for path, info in filesystem.find(base, detail=True).items():
+    with reaching(root):
+        if not filesystem.isdir(base):
+            raise InputError(f"no such folder: {root!r}")
+        found = filesystem.find(base, detail=True)
+    for path, info in found.items():
         relative = path[len(base) :].lstrip("/")
         if _is_image(relative) and not any(map(_is_hidden, relative.split("/"))):
             yield _File(relative, int(info["size"]) if info.get("size") is not None else -1)
@@ -203,15 +199,14 @@ def _list_remote(root: str) -> Iterator[_File]:
 
 def _read_remote(root: str, path: str) -> bytes:
     filesystem, base = _filesystem(root)
-    content: bytes = filesystem.cat_file(f"{base.rstrip('/')}/{path}")
-    return content
+    try:
+        return bytes(filesystem.cat_file(f"{base}/{path}"))
+    except OSError:
+        raise
+    except Exception as error:  # not the file's fault, but the connection's: no image after it would come either
+        raise unreachable(f"{root}/{path}", error) from error
 
 
 def _filesystem(root: str) -> tuple[Any, str]:
-    from fsspec.core import url_to_fs
-
-    try:
-        filesystem, base = url_to_fs(root)
-    except (ImportError, ValueError) as error:
-        raise InputError(f"cannot open {root!r}: {error}") from error
+    filesystem, base = filesystem_of(root)
     return filesystem, base.rstrip("/")

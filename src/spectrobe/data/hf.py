@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +18,25 @@ from spectrobe.data.columns import (
     resolve_labels,
 )
 from spectrobe.data.decode import file_format
-from spectrobe.data.encoded import EncodedData
+from spectrobe.data.encoded import EncodedData, read_regular
 from spectrobe.data.parquet import image_bytes
 from spectrobe.errors import BadImageError, InputError, MissingExtraError
+from spectrobe.remote import unlogged
+from spectrobe.texts import first_line
 
 _CODEC_ROWS = 32
 
 
 class HubData(EncodedData):
-    """A `datasets.Dataset`: one image a row; ids are row numbers."""
+    """A `datasets.Dataset`: one image a row; ids are row numbers.
 
-    def __init__(self, table: Any, name: str, options: DataOptions) -> None:
+    folders: where image files that rows name may lie; None: anywhere, for a Dataset that the caller has made.
+    """
+
+    def __init__(self, table: Any, name: str, options: DataOptions, folders: tuple[str, ...] | None = None) -> None:
         import datasets
 
-        self.name = name
+        self.name, self._folders = name, folders
         columns = {column: _column(feature) for column, feature in table.features.items()}
         self._image_column = choose_image_column(columns, options, name)
         label_column = choose_label_column(columns, options, name)
@@ -54,13 +60,18 @@ class HubData(EncodedData):
         """The encoded bytes in row `index`, or of the file that it names. Raises BadImageError."""
         value = self._table[index][self._image_column]
         path = value.get("path") if isinstance(value, Mapping) and value.get("bytes") is None else None
-        if not path:
-            return image_bytes(value, self.ids[index])
+        return self._read_file(str(path), self.ids[index]) if path else image_bytes(value, self.ids[index])
+
+    def _read_file(self, path: str, image_id: str) -> bytes:
+        full, file = os.path.abspath(path), Path(path).name
+        if self._folders is not None and not any(full.startswith(f"{folder}{os.sep}") for folder in self._folders):
+            raise BadImageError(image_id, f"the row names the file {file}, which is outside of the data set")
         try:
-            return Path(path).read_bytes()
+            return read_regular(full, image_id)
         except OSError as error:
-            reason = f"{Path(path).name} cannot be read ({error.strerror or type(error).__name__})"
-            raise BadImageError(self.ids[index], reason) from error
+            raise BadImageError(
+                image_id, f"{file} cannot be read ({error.strerror or type(error).__name__})"
+            ) from error
 
     def codecs(self) -> list[str]:
         """The file types of the first rows."""
@@ -91,13 +102,36 @@ def open_hub(argument: str, options: DataOptions) -> HubData:
         raise InputError("expected hf:NAME[:split], got 'hf:'")
     name = f"hf:{Path(source).resolve().name if os.path.exists(source) else source}"
     try:
-        table = _load(datasets, source, split)
+        with _quiet(datasets):
+            table = _load(datasets, source, split)
     except InputError:
         raise
     except Exception as error:  # the library raises many kinds, of its own, of its http client and of its readers
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(f"cannot load {name}{split and ':' + split}: {reason}") from error
-    return HubData(table, f"{name}:{split or table.split}" if split or table.split else name, options)
+        raise InputError(f"cannot load {name}{split and ':' + split}: {first_line(error)}") from error
+    return HubData(table, f"{name}:{split or table.split}" if split or table.split else name, options, _homes(source))
+
+
+def _homes(source: str) -> tuple[str, ...]:
+    """Where the files of a set may lie: its own folder, and what the libraries have fetched or unpacked."""
+    from datasets import config
+    from huggingface_hub import constants
+
+    fetched = (config.HF_DATASETS_CACHE, config.DOWNLOADED_DATASETS_PATH, constants.HF_HUB_CACHE)
+    own = (os.path.abspath(source), os.path.realpath(source)) if os.path.exists(source) else ()
+    return tuple({*own, *(os.path.abspath(folder) for folder in fetched)})
+
+
+@contextmanager
+def _quiet(datasets: Any) -> Iterator[None]:
+    """Without progress bars and logged retries."""
+    disabled = datasets.are_progress_bars_disabled()
+    datasets.disable_progress_bars()
+    try:
+        with unlogged("huggingface_hub", "datasets"):
+            yield
+    finally:
+        if not disabled:
+            datasets.enable_progress_bars()
 
 
 def open_datasets_object(table: Any, options: DataOptions) -> HubData:

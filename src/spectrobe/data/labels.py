@@ -5,23 +5,17 @@ A name is never numbered by guess: data that holds only some of the model's clas
 
 from __future__ import annotations
 
-import csv
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from os import PathLike
-from pathlib import Path
 
 from spectrobe.data.base import DataOptions
+from spectrobe.data.class_map import MAP_FORMS, class_index, class_map_entries
 from spectrobe.errors import InputError
 
 _WORDNET_ID = re.compile(r"n\d{8}")
-_MAP_FORMS = (
-    "a JSON object {name: class index} or a CSV file of lines name,index (a class name may stand for the index)"
-)
 
 
 @dataclass(frozen=True)
@@ -64,18 +58,18 @@ def match_sorted(names: Sequence[str], options: DataOptions, what: str) -> Label
     if options.n_classes is None:
         raise InputError(
             f"the {listed} cannot be numbered while the model's number of classes is unknown: "
-            f"give num_classes (--num-classes), or --class-map, {_MAP_FORMS}"
+            f"give num_classes, or --class-map, {MAP_FORMS}"
         )
     if len(names) != options.n_classes:
         raise InputError(
             f"the {listed} cannot be matched to the model's {options.n_classes:,} classes{_near_miss(names, options)}: "
-            f"give --class-map, {_MAP_FORMS}"
+            f"give --class-map, {MAP_FORMS}"
         )
     ordered = sorted(names)
     if all(name.isdecimal() for name in names) and ordered != sorted(names, key=int):
         raise InputError(
             f"the {listed} are numbers whose sorted order differs from their numeric order, and both are in use: "
-            f"give --class-map, {_MAP_FORMS}"
+            f"give --class-map, {MAP_FORMS}"
         )
     indices = {name: index for index, name in enumerate(ordered)}
     _refuse_contradiction(indices, options, what)
@@ -93,7 +87,7 @@ def map_numbers(values: Sequence[int], options: DataOptions) -> tuple[list[int],
 
 def shorten(names: Sequence[str], limit: int = 5) -> str:
     """The first few of `names`, sorted, and how many more there are."""
-    ordered = sorted(names)
+    ordered = [f"{name:.60}" for name in sorted(names)]
     more = f" and {len(ordered) - limit} more" if len(ordered) > limit else ""
     return ", ".join(ordered[:limit]) + more
 
@@ -109,7 +103,7 @@ def _by_class_names(names: Sequence[str], options: DataOptions, what: str) -> La
     several = [name for name in names if len(by_name[name.casefold()]) > 1]
     if several:
         where = " and ".join(map(str, by_name[several[0].casefold()]))
-        raise InputError(f"{several[0]!r} is the name of classes {where} of the model: give --class-map, {_MAP_FORMS}")
+        raise InputError(f"{several[0]!r} is the name of classes {where} of the model: give --class-map, {MAP_FORMS}")
     indices = {name: by_name[name.casefold()][0] for name in names}
     _refuse_merged(indices, what)
     return LabelMapping(indices, f"{what} by the model's class names", options.class_names)
@@ -124,82 +118,19 @@ def _by_wordnet(names: Sequence[str], options: DataOptions, what: str) -> LabelM
 
 
 def _by_class_map(names: Sequence[str], options: DataOptions, what: str) -> LabelMapping:
-    entries, source = _entries(options)
+    entries, source = class_map_entries(options.class_map)
     missing = [name for name in names if name not in entries]
     if missing:
-        swapped = sum(str(entry) in missing for entry in entries.values())
+        swapped = any(entry in missing for entry in entries.values() if isinstance(entry, str))
         hint = "; it maps indices to names, the other way round" if swapped else ""
         raise InputError(f"{source} has no entry for {len(missing)} of {len(names)} {what}: {shorten(missing)}{hint}")
-    indices = {name: _index(name, entries[name], options, source) for name in names}
+    indices = {name: class_index(name, entries[name], options, source) for name in names}
     class_names = options.class_names
     if class_names is None and options.n_classes is not None:
         inverse = {index: name for name, index in indices.items()}
         class_names = tuple(inverse.get(index, str(index)) for index in range(options.n_classes))
     # No file name: the mapping itself is in the labels, and the name may be a path of this machine.
     return LabelMapping(indices, f"{what} by class map", class_names)
-
-
-def _entries(options: DataOptions) -> tuple[Mapping[str, object], str]:
-    """The class map's entries, and how to call it in messages."""
-    given = options.class_map
-    if isinstance(given, Mapping):
-        return {str(name): entry for name, entry in given.items()}, "class_map"
-    if not isinstance(given, str | PathLike):
-        raise InputError(f"expected class_map to be a mapping or the path of a file, got {type(given).__name__}")
-    path = Path(given)
-    source = f"class map {str(path)!r}"
-    if path.suffix.lower() not in (".json", ".csv"):
-        raise InputError(f"expected {source} to be a .json or .csv file: {_MAP_FORMS}")
-    try:
-        text = path.read_text("utf-8-sig")
-    except FileNotFoundError:
-        raise InputError(f"{source} does not exist") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{source} cannot be read ({error.__class__.__name__}): expected {_MAP_FORMS}") from error
-    return (_json_entries if path.suffix.lower() == ".json" else _csv_entries)(text, source), source
-
-
-def _json_entries(text: str, source: str) -> Mapping[str, object]:
-    try:
-        entries = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(f"{source} is not JSON (line {error.lineno}: {error.msg}): expected {_MAP_FORMS}") from None
-    if not isinstance(entries, dict):
-        raise InputError(f"{source} holds a {type(entries).__name__}: expected {_MAP_FORMS}")
-    return entries
-
-
-def _csv_entries(text: str, source: str) -> Mapping[str, object]:
-    entries: dict[str, object] = {}
-    for number, row in enumerate(csv.reader(text.splitlines()), start=1):
-        cells = [cell.strip() for cell in row]
-        if not any(cells):
-            continue
-        if len(cells) != 2:
-            raise InputError(f"{source}, line {number}: expected 2 columns (name,index), got {len(cells)}")
-        # A header line does no harm: only the entries of names that the data has are looked at.
-        if entries.setdefault(cells[0], cells[1]) != cells[1]:
-            raise InputError(
-                f"{source}, line {number}: {cells[0]!r} has two entries, {entries[cells[0]]} and {cells[1]}"
-            )
-    return entries
-
-
-def _index(name: str, entry: object, options: DataOptions, source: str) -> int:
-    """A class index from a whole number, its digits, or the name of one of the model's classes."""
-    if isinstance(entry, str) and re.fullmatch(r"[+-]?\d+", entry):
-        entry = int(entry)
-    if isinstance(entry, str) and options.class_names:
-        matches = [i for i, known in enumerate(options.class_names) if known.casefold() == entry.casefold()]
-        if len(matches) == 1:
-            return matches[0]
-    if isinstance(entry, bool) or not isinstance(entry, int):
-        expected = "a class index" + (" or the name of one of the model's classes" if options.class_names else "")
-        raise InputError(f"{source} maps {name!r} to {entry!r}: expected {expected}")
-    if entry < 0 or (options.n_classes is not None and entry >= options.n_classes):
-        last = "" if options.n_classes is None else f" to {options.n_classes - 1}"
-        raise InputError(f"{source} maps {name!r} to {entry}: expected an index from 0{last}")
-    return entry
 
 
 def _refuse_merged(indices: Mapping[str, int], what: str) -> None:
@@ -217,7 +148,7 @@ def _refuse_contradiction(indices: Mapping[str, int], options: DataOptions, what
         if known.get(name.casefold(), index) != index:
             raise InputError(
                 f"sorted order would make {name!r} class {index}, but the model calls class {known[name.casefold()]} "
-                f"so, and does not know all {what}{_near_miss(tuple(indices), options)}: give --class-map, {_MAP_FORMS}"
+                f"so, and does not know all {what}{_near_miss(tuple(indices), options)}: give --class-map, {MAP_FORMS}"
             )
 
 

@@ -31,6 +31,8 @@ from spectrobe.data.decode import file_format
 from spectrobe.data.encoded import EncodedData
 from spectrobe.data.folder import SPLIT_NAMES
 from spectrobe.errors import BadImageError, InputError
+from spectrobe.remote import filesystem_of, reaching
+from spectrobe.texts import first_line
 
 _CACHE_BYTES = 256 * 2**20
 _CODEC_ROWS = 32
@@ -43,7 +45,7 @@ class ParquetData(EncodedData):
     def __init__(self, files: list[str], name: str, options: DataOptions) -> None:
         self.name = name
         self._files = [_ParquetFile(path) for path in files]
-        columns = _columns(self._files[0].schema)
+        columns = _columns(self._files[0].schema, files[0])
         self._image_column = choose_image_column(columns, options, name)
         label_column = choose_label_column(columns, options, name)
         for file in self._files:
@@ -124,17 +126,15 @@ class _ParquetFile:
                 self.rows = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
             self.size = self._size()
         except (OSError, pa.ArrowException) as error:
-            reason = "not a Parquet file, or a damaged one" if isinstance(error, pa.ArrowInvalid) else str(error)
-            raise InputError(f"cannot read {_short(path)!r}: {reason.splitlines()[0]}") from error
+            reason = "not a Parquet file, or a damaged one" if isinstance(error, pa.ArrowInvalid) else first_line(error)
+            raise InputError(f"cannot read {_short(path)!r}: {reason}") from error
 
     def read(self, group: int, column: str) -> pa.ChunkedArray:
         try:
             with self._open() as file:
                 return file.read_row_group(group, columns=[column], use_threads=False).column(column)
         except (OSError, pa.ArrowException) as error:
-            raise InputError(
-                f"cannot read row group {group} of {_short(self.path)!r}: {str(error).splitlines()[0]}"
-            ) from error
+            raise InputError(f"cannot read row group {group} of {_short(self.path)!r}: {first_line(error)}") from error
 
     def require(self, names: set[str | None], source: str) -> None:
         missing = sorted(str(name) for name in names if name not in self.schema.names)
@@ -146,17 +146,17 @@ class _ParquetFile:
     def _open(self) -> pq.ParquetFile:
         if "://" not in self.path:
             return pq.ParquetFile(self.path)
-        import fsspec
-
-        return pq.ParquetFile(fsspec.open(self.path, "rb").open())
+        filesystem, path = filesystem_of(self.path)
+        with reaching(self.path):
+            handle = filesystem.open(path, "rb")
+        return pq.ParquetFile(handle)
 
     def _size(self) -> int:
         if "://" not in self.path:
             return os.path.getsize(self.path)
-        from fsspec.core import url_to_fs
-
-        filesystem, base = url_to_fs(self.path)
-        return int(filesystem.size(base))
+        filesystem, path = filesystem_of(self.path)
+        with reaching(self.path):
+            return int(filesystem.size(path))
 
 
 def open_parquet(argument: str, options: DataOptions) -> ParquetData:
@@ -206,15 +206,14 @@ def _find(argument: str) -> list[str]:
 
 
 def _find_remote(argument: str) -> list[str]:
-    from fsspec.core import url_to_fs
-
-    filesystem, base = url_to_fs(argument)
-    if glob.has_magic(argument):
-        found = filesystem.glob(base)
-    elif filesystem.isdir(base):
-        found = [path for path in filesystem.find(base) if path.endswith(".parquet")]
-    else:
-        found = [base] if filesystem.exists(base) else []
+    filesystem, base = filesystem_of(argument)
+    with reaching(argument):
+        if glob.has_magic(argument):
+            found = filesystem.glob(base)
+        elif filesystem.isdir(base):
+            found = [path for path in filesystem.find(base) if path.endswith(".parquet")]
+        else:
+            found = [base] if filesystem.exists(base) else []
     if not found:
         raise InputError(f"no Parquet files at {argument!r}: expected a file, a folder or a glob")
     return sorted(filesystem.unstrip_protocol(path) for path in found)
@@ -231,11 +230,27 @@ def _short(path: str) -> str:
     return path.rstrip("/").rsplit("/", 1)[-1] if "://" in path else Path(path).resolve().name
 
 
-def _columns(schema: pa.Schema) -> dict[str, Column]:
-    features: dict[str, Any] = {}
-    if schema.metadata and b"huggingface" in schema.metadata:
-        features = json.loads(schema.metadata[b"huggingface"]).get("info", {}).get("features") or {}
+def _columns(schema: pa.Schema, path: str) -> dict[str, Column]:
+    features = _features(schema.metadata or {}, path)
     return {field.name: _column(field.type, features.get(field.name)) for field in schema}
+
+
+def _features(metadata: Mapping[bytes, bytes], path: str) -> dict[str, Any]:
+    """What the `datasets` library has written of each column; InputError where that is not what it writes."""
+    if b"huggingface" not in metadata:
+        return {}
+    try:
+        features = json.loads(metadata[b"huggingface"]).get("info", {}).get("features") or {}
+        for feature in features.values():
+            names = feature.get("names") if isinstance(feature, dict) else None
+            if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+                raise TypeError("class names that are no texts")
+    except (AttributeError, TypeError, ValueError, RecursionError) as error:
+        raise InputError(
+            f"{_short(path)!r} holds damaged metadata of the datasets library ({first_line(error)}): write it anew, or "
+            f"without the metadata 'huggingface'"
+        ) from error
+    return dict(features)
 
 
 def _column(kind: pa.DataType, feature: object) -> Column:

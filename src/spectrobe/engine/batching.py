@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from numbers import Integral
 
 import numpy as np
@@ -90,3 +91,25 @@ def halved(batch_size: int) -> int:
             "memory ran out with one image a batch: use a smaller model, smaller images, or another device"
         )
     return batch_size // 2
+
+
+@dataclass
+class BatchSizes:
+    """The batch size of each shard: the one settled at the start, smaller from a shard on where memory ran out.
+
+    halved: shard -> batch size from there on. Kept with the run, so that a shard made again is made alike.
+    """
+
+    settled: int
+    halved: dict[int, int] = field(default_factory=dict)
+
+    def at(self, shard: int) -> int:
+        """The batch size of a shard."""
+        return min((size for first, size in self.halved.items() if first <= shard), default=self.settled)
+
+    def warnings(self) -> tuple[str, ...]:
+        """That memory ran out, where it did."""
+        if not self.halved:
+            return ()
+        smallest = min(self.halved.values())
+        return (f"memory ran out: batches went from {self.settled} to {smallest} on the way",)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Self
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from spectrobe.data.checks import content_digest
 from spectrobe.engine.absence import Absence
 from spectrobe.engine.batching import halved
 from spectrobe.engine.progress import Progress
-from spectrobe.engine.store import Columns
+from spectrobe.engine.shards import Columns
 from spectrobe.errors import BadImageError, ModelOutputError
 from spectrobe.game.coalitions import Design, members
 from spectrobe.game.table import PER_CELL, PayoffTable, cells_from_logits
@@ -68,7 +69,7 @@ class Evaluator:
         """The shard's rows of the payoff table, as columns."""
         return self.payoff_table(shard, progress).columns()
 
-    def halved(self) -> Evaluator:
+    def halved(self) -> Self:
         """The same with half the batch size; SpectrobeError when one image alone does not fit."""
         return replace(self, batch_size=halved(self.batch_size))
 

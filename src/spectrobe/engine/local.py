@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor
 
 from spectrobe.data.base import ImageData
 from spectrobe.data.loader import OnBadImage, load_images
-from spectrobe.engine.batching import is_out_of_memory
+from spectrobe.engine.batching import BatchSizes, is_out_of_memory
 from spectrobe.engine.evaluate import Shard, check_flat
 from spectrobe.engine.phases import reach
 from spectrobe.engine.progress import Progress
-from spectrobe.engine.store import Columns
+from spectrobe.engine.shards import Columns, Provenance
+from spectrobe.engine.sources import Sources
 from spectrobe.errors import BadImageError, InputError
 from spectrobe.models.base import Geometry
 
@@ -33,11 +34,19 @@ class Run(Protocol):
     def shards(self) -> list[int]:
         """Indices of the complete shards."""
 
-    def write_shard(self, index: int, columns: Columns | None, skipped: Mapping[str, str]) -> None:
+    def all_shards(self) -> list[int]:
+        """The same of a finished run; RunFolderError when one was lost."""
+
+    def write_shard(
+        self, index: int, columns: Columns | None, skipped: Mapping[str, str], provenance: Provenance = ...
+    ) -> None:
         """Keep a shard."""
 
     def read_shard(self, index: int) -> tuple[Columns | None, dict[str, str]]:
         """A shard's columns and what it skipped."""
+
+    def provenance(self, index: int) -> Provenance:
+        """What a shard was made from."""
 
 
 class Player(Protocol):
@@ -80,6 +89,11 @@ class ImageLoader:
                     image = error
             yield position, image
 
+    def identity(self) -> dict[str, Any]:
+        """What makes pixels these pixels, JSON-able: the data set, and how its images are loaded."""
+        loaded = {**self.data.loader_settings(self.geometry), "on_bad_image": self.on_bad_image}
+        return {"data": dict(self.data.identity()), "loader": loaded}
+
     def shard(self, positions: Sequence[int]) -> Shard:
         """The good images among `positions`; InputError when there are none."""
         good = {position: image for position, image in self.each(positions) if isinstance(image, Tensor)}
@@ -104,36 +118,71 @@ def shard_size(passes_per_image: int) -> int:
     return max(1, min(_MOST_IMAGES_PER_SHARD, _PASSES_PER_SHARD // passes_per_image))
 
 
-def run_shards(player: P, loader: ImageLoader, shards: dict[int, Sequence[int]], run: Run, progress: Progress) -> P:
+def run_shards(
+    player: P,
+    loader: ImageLoader,
+    shards: Mapping[int, Sequence[int]],
+    run: Run,
+    progress: Progress,
+    sizes: BatchSizes | None = None,
+    sources: Sources | None = None,
+    remember: Callable[[], None] = lambda: None,
+) -> P:
     """Play the shards (index -> positions) that are not there yet, and store each.
 
-    Returns the player, whose batch size is smaller when memory ran out on the way.
+    player: with the batch size settled at the start.   sizes: the batch size of each shard, written to when memory runs
+    out, after which `remember` is called.   sources: whose fingerprints go with each shard.
+    Returns the player as it played, or would have played, the last of the shards.
     """
+    sizes = BatchSizes(player.batch_size) if sizes is None else sizes
     there = set(run.shards())
     for index in shards:
         if index in there:
             progress.advance(player.passes_per_image * len(shards[index]))
     missing = [index for index in shards if index not in there]
     images = iter(loader.each([position for index in missing for position in shards[index]]))
+    players = {player.batch_size: player}
     for index in missing:
-        good: dict[int, Tensor] = {}
-        skipped: dict[str, str] = {}
-        for _ in shards[index]:
-            position, image = next(images)
-            if isinstance(image, BadImageError):
-                skipped[loader.data.ids[position]] = str(image)
-            else:
-                good[position] = image
+        good, skipped = _next_images(images, loader.data, len(shards[index]))
         progress.advance(player.passes_per_image * len(skipped))
         columns = None
+        own = _of_size(players, sizes.at(index))
         if good:
-            player, columns = _play(player, _shard(loader.data, good), progress)
-        run.write_shard(index, columns, skipped)
+            own, columns = play_within_memory(own, _shard(loader.data, good), progress)
+        if own.batch_size != sizes.at(index):
+            players[own.batch_size], sizes.halved[index] = own, own.batch_size
+            remember()
+        made_from = {} if sources is None else sources.of(shards[index], good)
+        run.write_shard(index, columns, skipped, Provenance(own.batch_size, made_from))
         reach("shard done")
+    return _of_size(players, sizes.at(max(shards, default=0)))
+
+
+def _next_images(images: Any, data: ImageData, count: int) -> tuple[dict[int, Tensor], dict[str, str]]:
+    """The next images of a shard, by position, and what is wrong with those that are left out, by id."""
+    good: dict[int, Tensor] = {}
+    skipped: dict[str, str] = {}
+    for _ in range(count):
+        position, image = next(images)
+        if isinstance(image, BadImageError):
+            skipped[data.ids[position]] = image.account
+        else:
+            good[position] = image
+    return good, skipped
+
+
+def _of_size(players: dict[int, P], batch_size: int) -> P:
+    """The player with this batch size, or the next smaller one that halving leads to."""
+    fitting = [size for size in players if size >= batch_size]
+    player = players[min(fitting)] if fitting else players[max(players)]
+    while player.batch_size > batch_size:
+        player = player.halved()
+        players[player.batch_size] = player
     return player
 
 
-def _play(player: P, shard: Shard, progress: Progress) -> tuple[P, Columns]:
+def play_within_memory(player: P, shard: Shard, progress: Progress) -> tuple[P, Columns]:
+    """A row for each image of the shard, and the player, whose batches are smaller when memory ran out on the way."""
     while True:
         try:
             return player, player.play(shard, progress)

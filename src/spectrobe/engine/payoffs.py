@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,19 +15,7 @@ from spectrobe.game.table import PayoffTable
 
 def payoffs_of(run: Run, shards: Sequence[int]) -> Payoffs:
     """The payoff table of some shards of a run; InputError when no image was scored."""
-
-    def chunks() -> Iterator[PayoffTable]:
-        for index in shards:
-            columns, _ = run.read_shard(index)
-            if columns is not None:
-                try:
-                    table = PayoffTable.from_columns(columns)
-                except KeyError as error:
-                    raise RunFolderError(
-                        f"the payoff table (shard {index}) is damaged or of another version: it has no column {error}"
-                    ) from None
-                yield table
-
+    chunks = _Shards(run, tuple(shards))
     position, n_bands, n_classes = [np.empty(0, dtype=np.int64)], 0, 0
     for chunk in chunks():
         position.append(chunk.position)
@@ -34,3 +23,23 @@ def payoffs_of(run: Run, shards: Sequence[int]) -> Payoffs:
     if n_bands == 0:
         raise InputError("no image was scored: all were left out")
     return Payoffs(np.sort(np.concatenate(position)), chunks, n_bands, n_classes)
+
+
+@dataclass(frozen=True)
+class _Shards:
+    """The shards of a run that hold rows, as tables."""
+
+    run: Run
+    shards: tuple[int, ...]
+
+    def __call__(self) -> Iterator[PayoffTable]:
+        for index in self.shards:
+            columns, _ = self.run.read_shard(index)
+            if columns is None:
+                continue
+            try:
+                yield PayoffTable.from_columns(columns)
+            except KeyError as error:
+                raise RunFolderError(
+                    f"the payoff table (shard {index}) is damaged or of another version: it has no column {error}"
+                ) from None

@@ -8,35 +8,39 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
-import fsspec
 import numpy as np
 
 from spectrobe.engine.phases import reach
-from spectrobe.errors import RunFolderError
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from spectrobe.engine.shards import UNRECORDED, Columns, Provenance, decode_shard, encode_shard, read_metadata
+from spectrobe.errors import InputError, RunFolderError
+from spectrobe.remote import filesystem_of
 
 SCHEMA_VERSION = 1
-_MEND = "delete it, and the same call makes it anew"
+MEND = "delete it, and the same call makes it anew"
+"""What to do about a damaged file that follows from others."""
 
-Columns = Mapping[str, np.ndarray | Sequence[str]]
-"""Rows of a table, a column each: arrays (N, ...) (given back as (N, k)) or N strings."""
+_SHARD = re.compile(r"(\d{6,})\.parquet")
+_ASIDE = re.compile(r"((run|result)\.json|absence\.safetensors|\d{6,}\.parquet)\.[0-9a-f]{8}\.part")
+
+T = TypeVar("T")
 
 
 class RunFolder:
     """The files of one run. Raises RunFolderError, saying what to do, where a folder cannot be used."""
 
     def __init__(self, path: str | os.PathLike[str], rows: str = "payoffs") -> None:
-        """path: the run's folder. rows: the subfolder with the per-image rows."""
+        """path: the run's folder. rows: the subfolder with the per-image rows. InputError for an empty path."""
         self.path, self.rows = os.fspath(path), rows
-        self.filesystem, self.root = fsspec.core.url_to_fs(self.path)
+        if not self.path.strip():
+            raise InputError("expected a folder for the run, got an empty name: choose another --out, or leave it out")
+        self.filesystem, self.root = filesystem_of(self.path)
         self.local = self.filesystem.protocol in ("file", ("file", "local"))
 
     def exists(self, name: str) -> bool:
@@ -49,6 +53,8 @@ class RunFolder:
             return bytes(self.filesystem.cat_file(self._full(name)))
         except FileNotFoundError:
             raise RunFolderError(f"{self.path}: expected a run folder with {name}, which is not there") from None
+        except OSError as error:
+            raise RunFolderError(f"{self.path}: {name} cannot be read ({error.strerror or error})") from error
 
     def write_bytes(self, name: str, content: bytes) -> None:
         """Write a file whole or not at all."""
@@ -73,6 +79,11 @@ class RunFolder:
                 "make room or choose another folder, and the same call goes on"
             ) from error
 
+    def remove(self, name: str) -> None:
+        """Remove a file of the run that is about to be made anew; nothing where there is none."""
+        if self.exists(name):
+            self.filesystem.rm(self._full(name))
+
     def read_json(self, name: str) -> dict[str, Any]:
         """A JSON file of the run; refuses a newer schema."""
         try:
@@ -80,15 +91,9 @@ class RunFolder:
         except ValueError:
             content = None
         if not isinstance(content, dict) or not isinstance(content.get("schema_version"), int):
-            raise RunFolderError(
-                f"{self.path}: {name} is damaged (no JSON of a run): delete it, and the same call makes it anew"
-            )
-        version = content["schema_version"]
-        if version > SCHEMA_VERSION:
-            raise RunFolderError(
-                f"{self.path}: {name} has schema version {version}, this spectrobe reads up to {SCHEMA_VERSION}: "
-                "update spectrobe"
-            )
+            mend = MEND if name != "run.json" else "remove the folder, or choose another --out"
+            raise RunFolderError(f"{self.path}: {name} is damaged (no JSON of a run): {mend}")
+        self._check_version(name, content["schema_version"])
         return content
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
@@ -99,7 +104,7 @@ class RunFolder:
     def lock(self) -> Iterator[None]:
         """Hold the folder for this process; a second driver is refused (local folders; object stores have no locks).
 
-        A folder in which nothing was written goes again.
+        A folder in which no run was begun is left as it was found.
         """
         if not self.local:
             yield
@@ -107,6 +112,7 @@ class RunFolder:
         import fcntl
 
         made, name = not os.path.isdir(self.root), os.path.join(self.root, ".lock")
+        new = not os.path.exists(name)
         try:
             os.makedirs(self.root, exist_ok=True)
             file = open(name, "w")  # noqa: SIM115  # held until the run ends
@@ -125,46 +131,91 @@ class RunFolder:
             try:
                 yield
             finally:
-                if os.listdir(self.root) == [".lock"]:
+                alone = os.listdir(self.root) == [".lock"]
+                if alone or (new and not self.exists("run.json")):
                     os.unlink(name)
-                    if made:
-                        os.rmdir(self.root)
+                if alone and made:
+                    os.rmdir(self.root)
+
+    def sweep(self) -> None:
+        """Remove what a killed process was writing aside: local files that a lock holder alone may have made."""
+        for folder in ("", self.rows):
+            place = os.path.join(self.root, folder)
+            for name in os.listdir(place) if self.local and os.path.isdir(place) else ():
+                if _ASIDE.fullmatch(name):
+                    os.unlink(os.path.join(place, name))
 
     def shard_name(self, index: int) -> str:
         """Where shard `index` is stored."""
         return f"{self.rows}/{index:06d}.parquet"
 
     def shards(self) -> list[int]:
-        """Indices of the shards that are complete, ascending."""
+        """Indices of the shards that are there, ascending; files of other names are somebody else's."""
         folder = self._full(self.rows)
         if not self.filesystem.exists(folder):
             return []
         names = [PurePosixPath(found).name for found in self.filesystem.ls(folder, detail=False)]
-        return sorted(int(name.removesuffix(".parquet")) for name in names if name.endswith(".parquet"))
+        return sorted(int(match[1]) for name in names if (match := _SHARD.fullmatch(name)))
 
-    def write_shard(self, index: int, columns: Columns | None, skipped: Mapping[str, str]) -> None:
+    def lost_shards(self) -> list[int]:
+        """Indices of shards that a finished run had and that are there no more."""
+        return sorted(set(range(self._had())) - set(self.shards()))
+
+    def all_shards(self) -> list[int]:
+        """Indices of all shards of a finished run; RunFolderError naming the first that is lost."""
+        lost = self.lost_shards()
+        if lost:
+            more = f" and {len(lost) - 1} more are" if len(lost) > 1 else " is"
+            raise RunFolderError(
+                f"{self.path}: {self.shard_name(lost[0])}{more} missing, so that results would come from fewer images: "
+                "the call that made the run makes it anew"
+            )
+        return list(range(self._had()))
+
+    def _had(self) -> int:
+        """How many shards a finished run had; where run.json does not say so, none behind the last was lost."""
+        said = self.read_json("run.json").get("shards") if self.exists("run.json") else None
+        return said if isinstance(said, int) else max(self.shards(), default=-1) + 1
+
+    def write_shard(
+        self, index: int, columns: Columns | None, skipped: Mapping[str, str], provenance: Provenance = UNRECORDED
+    ) -> None:
         """Store one shard; `skipped` names the images left out and why. columns: None when all were left out."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        sink = pa.BufferOutputStream()
-        pq.write_table(_to_arrow(columns or {}, skipped), sink, compression="zstd")
+        content = encode_shard(columns, skipped, provenance, SCHEMA_VERSION)
         reach("shard write")
-        self.write_bytes(self.shard_name(index), sink.getvalue().to_pybytes())
+        self.write_bytes(self.shard_name(index), content)
 
     def read_shard(self, index: int) -> tuple[Columns | None, dict[str, str]]:
         """One shard's columns and what it skipped."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
+        content = self.read_bytes(self.shard_name(index))
+        version, columns, skipped = self._sound(index, lambda: decode_shard(content))
+        self._check_version(self.shard_name(index), version)
+        return columns, skipped
 
-        name = self.shard_name(index)
+    def provenance(self, index: int) -> Provenance:
+        """What one shard was made from, without reading its rows."""
+
+        def read() -> tuple[int, Provenance]:
+            with self.filesystem.open(self._full(self.shard_name(index)), "rb") as file:
+                return read_metadata(file)
+
+        version, provenance = self._sound(index, read)
+        self._check_version(self.shard_name(index), version)
+        return provenance
+
+    def _sound(self, index: int, read: Callable[[], T]) -> T:
         try:
-            columns, skipped = _from_arrow(pq.read_table(pa.BufferReader(self.read_bytes(name))))
-        except (pa.ArrowInvalid, KeyError, ValueError, OSError) as error:
+            return read()
+        except (KeyError, TypeError, ValueError, OSError) as error:  # pyarrow's are among them
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise RunFolderError(f"{self.path}: {self.shard_name(index)} is damaged ({reason}): {MEND}") from None
+
+    def _check_version(self, name: str, version: int) -> None:
+        if version > SCHEMA_VERSION:
             raise RunFolderError(
-                f"{self.path}: {name} is damaged ({error}): delete it, and the same call makes it anew"
-            ) from None
-        return columns or None, skipped
+                f"{self.path}: {name} has schema version {version}, this spectrobe reads up to {SCHEMA_VERSION}: "
+                "update spectrobe"
+            )
 
     def _full(self, name: str) -> str:
         return f"{self.root.rstrip('/')}/{name}"
@@ -172,7 +223,7 @@ class RunFolder:
 
 def plain(value: Any) -> Any:
     """Numpy and NaN to what JSON has: lists, numbers, null."""
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
@@ -199,33 +250,3 @@ def pretty(value: Any, indent: str = "") -> str:
     if isinstance(value, list) and any(isinstance(item, (dict, list)) for item in value):
         return "[\n" + ",\n".join(inner + pretty(item, inner) for item in value) + f"\n{indent}]"
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
-
-
-def _to_arrow(columns: Columns, skipped: Mapping[str, str]) -> pa.Table:
-    """Rows as they are, a list column for what has several numbers a row."""
-    import pyarrow as pa
-
-    arrays = {}
-    for name, column in columns.items():
-        if isinstance(column, np.ndarray) and column.ndim > 1:
-            flat = pa.array(np.ascontiguousarray(column).reshape(-1))
-            arrays[name] = pa.FixedSizeListArray.from_arrays(flat, int(np.prod(column.shape[1:])))
-        else:
-            arrays[name] = pa.array(column)
-    metadata = {"spectrobe.schema_version": str(SCHEMA_VERSION), "spectrobe.skipped": json.dumps(dict(skipped))}
-    return pa.table(arrays).replace_schema_metadata(metadata)
-
-
-def _from_arrow(found: pa.Table) -> tuple[Columns, dict[str, str]]:
-    import pyarrow as pa
-
-    columns: dict[str, np.ndarray | tuple[str, ...]] = {}
-    for name in found.column_names:
-        column = found.column(name).combine_chunks()
-        if pa.types.is_fixed_size_list(column.type):
-            columns[name] = np.asarray(column.values.to_numpy()).reshape(found.num_rows, -1)
-        elif pa.types.is_string(column.type):
-            columns[name] = tuple(column.to_pylist())
-        else:
-            columns[name] = np.asarray(column.to_numpy(zero_copy_only=False))
-    return columns, json.loads(found.schema.metadata[b"spectrobe.skipped"])

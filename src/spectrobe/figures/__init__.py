@@ -15,21 +15,38 @@ if TYPE_CHECKING:
     from spectrobe.figures.band_strip_figure import band_strip
     from spectrobe.figures.overview_figure import overview
     from spectrobe.figures.profile_figure import profile
+    from spectrobe.figures.response_figure import response
     from spectrobe.figures.robustness_figure import robustness
+    from spectrobe.figures.score_robustness_figure import score_robustness
     from spectrobe.figures.snr_bias_figure import snr_bias
     from spectrobe.figures.style import save_figure, styled
+    from spectrobe.figures.track_figure import track
 
-__all__ = ["band_strip", "overview", "profile", "robustness", "save_figure", "snr_bias", "styled"]
+__all__ = [
+    "band_strip",
+    "overview",
+    "profile",
+    "response",
+    "robustness",
+    "save_figure",
+    "score_robustness",
+    "snr_bias",
+    "styled",
+    "track",
+]
 
 # No module may be named like a function: importing it would put the module in the function's place.
 _HOME = {
     "band_strip": "band_strip_figure",
     "overview": "overview_figure",
     "profile": "profile_figure",
+    "response": "response_figure",
     "robustness": "robustness_figure",
     "save_figure": "style",
+    "score_robustness": "score_robustness_figure",
     "snr_bias": "snr_bias_figure",
     "styled": "style",
+    "track": "track_figure",
 }
 
 

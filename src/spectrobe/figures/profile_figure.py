@@ -28,6 +28,7 @@ from spectrobe.figures.style import (
     styled,
     width_inches,
 )
+from spectrobe.studies.paths import short_name
 
 if TYPE_CHECKING:
     from spectrobe.studies.decompose.result import DecomposeResult
@@ -51,7 +52,7 @@ def profile(result_or_results: DecomposeResult | Sequence[DecomposeResult], ax: 
             restyle(ax)
             draw_profile(ax, results)
             frequency_axis(ax, results[0].bands)
-            ax.set_title(_short_title(results), size=8, pad=6)
+            ax.set_title(_short_title(results), size=8, pad=6, parse_math=False)
             below = ax.transAxes + ScaledTranslation(0, -0.42, figure_of(ax).dpi_scale_trans)  # ticks and label: .42 in
             ax.legend(handles=_entries(results), loc="upper left", bbox_to_anchor=(0, 0), bbox_transform=below)
             return figure_of(ax)
@@ -176,7 +177,7 @@ def score_text(result: DecomposeResult) -> str:
 
 def question(results: Sequence[DecomposeResult]) -> str:
     """The question that the figure answers."""
-    names = {result.model_name for result in results}
+    names = {short_name(result.model_name) for result in results}
     return f"Which spatial frequencies {f'does {names.pop()}' if len(names) == 1 else 'do these models'} rely on?"
 
 
@@ -197,7 +198,8 @@ def _settings(results: Sequence[DecomposeResult]) -> str:
 
 
 def _short_title(results: Sequence[DecomposeResult]) -> str:
-    return "\n".join([*dict.fromkeys(result.model_name for result in results if len(results) == 1), results[0].value])
+    names = [short_name(results[0].model_name)] if len(results) == 1 else []
+    return "\n".join([*names, results[0].value])
 
 
 def _entries(results: Sequence[DecomposeResult], columns: int = 1) -> list[Line2D]:
@@ -227,16 +229,15 @@ def _looks(results: Sequence[DecomposeResult]) -> list[Look]:
 
 def _labels(results: Sequence[DecomposeResult]) -> list[str]:
     """Model and score; where one model is drawn more than once, also the settings in which the results differ."""
-    names = [result.model_name for result in results]
+    names = [short_name(result.model_name) for result in results]
     differing = [
         setting
         for setting in ("data_name", "absence", "design", "n_images")
         if len(set(names)) < len(names) and len({getattr(result, setting) for result in results}) > 1
     ]
     return [
-        ", ".join([result.model_name, *(str(getattr(result, setting)) for setting in differing)])
-        + f": {score_text(result)}"
-        for result in results
+        ", ".join([name, *(str(getattr(result, setting)) for setting in differing)]) + f": {score_text(result)}"
+        for name, result in zip(names, results, strict=True)
     ]
 
 

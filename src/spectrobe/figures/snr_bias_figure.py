@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from matplotlib.transforms import ScaledTranslation
 
 from spectrobe.errors import InputError
 from spectrobe.figures.style import INK, MARKERS, MUTED, PAGE_WIDTH, figure_of, looks, restyle, styled
+from spectrobe.studies.snr.wording import sentence
 
 if TYPE_CHECKING:
     from spectrobe.studies.snr.result import SnrResult, SnrStudy
@@ -24,7 +26,8 @@ Color = tuple[float, float, float]
 TOGETHER = 6
 """So many curves share one panel; more are set side by side, a panel for each perturbation's name."""
 COLUMNS = 4  # of small panels
-AXIS = "mean spatial frequency of each band (cycles/pixel)"
+AXIS = "coarse structure ←   mean spatial frequency of each band (cycles/pixel)   → fine detail"
+ANSWER_WIDTH = 110  # characters a line of the sentence under the headline
 DODGE = 0.045  # octaves between curves that share a panel
 _FILL = {"robust": 1.0, "undecided": 0.35, "non-robust": 0.0}  # of the curve's colour, the rest white
 _MEANING = {
@@ -46,6 +49,7 @@ def snr_bias(
 ) -> Figure:
     """SNR in dB against spatial frequency, with intervals over images, and the robustness modulus below it.
 
+    One result has its answer in a sentence under the headline.
     Filled markers are bands that are robust, pale ones undecided, open ones non-robust (by the modulus). Bands that a
     perturbation does not touch have no finite SNR: a triangle at the upper edge stands for them. Severities of one
     perturbation share a colour, from light to dark. More than six curves get a panel for each perturbation's name.
@@ -61,8 +65,14 @@ def snr_bias(
             restyle(ax)
             _draw_snr(ax, curves)
             _frequency_axis(ax, curves)
+            _cycles_per_image(ax, curves)
             below = ax.transAxes + ScaledTranslation(0, -0.42, figure_of(ax).dpi_scale_trans)
-            ax.legend(handles=_entries(curves), loc="upper left", bbox_to_anchor=(0, 0), bbox_transform=below)
+            ax.legend(
+                handles=[*_entries(curves), _interval_entry(curves)],
+                loc="upper left",
+                bbox_to_anchor=(0, 0),
+                bbox_transform=below,
+            )
             return figure_of(ax)
         figure = _one_panel(curves) if len(curves) <= TOGETHER else _small_panels(curves)
         headline = figure.suptitle(_question(curves), ha="left", weight="bold", size=10)
@@ -77,10 +87,11 @@ def _one_panel(curves: Sequence[_Curve]) -> Figure:
     _draw_snr(snr, curves)
     snr.tick_params(axis="x", labelbottom=False, length=0)
     _cycles_per_image(snr, curves)
-    snr.set_title(_settings(curves), weight="normal", size=7.5, color=MUTED, pad=6)
+    if len(curves) == 1:
+        snr.set_title(fill(sentence(curves[0].result), ANSWER_WIDTH), weight="normal", size=8, pad=6)
     _draw_modulus(modulus, curves)
     _frequency_axis(modulus, curves)
-    figure.legend(handles=_entries(curves), loc="outside lower left", ncols=2)
+    _legend(figure, _entries(curves), curves)
     return figure
 
 
@@ -95,17 +106,22 @@ def _small_panels(curves: Sequence[_Curve]) -> Figure:
         panel.set_title(name, size=7.5, weight="normal", pad=3)
         if len(own) > 1:
             _name_ends(panel, own)
-        _frequency_axis(panel, curves, label="")
+        _frequency_axis(panel, curves, label="", every=2)
         lowest = panel in panels[max(0, len(names) - COLUMNS) : len(names)]
         panel.tick_params(labelbottom=lowest)
         panel.set_xlabel("cycles/pixel" if lowest else "")
         panel.set_ylabel("SNR (dB)" if panel in panels[::COLUMNS] else "")
     for unused in panels[len(names) :]:
         unused.remove()
-    legend = figure.legend(handles=_category_entries(), loc="outside lower left", ncols=2, title=_settings(curves))
+    _legend(figure, _category_entries(), curves)
+    return figure
+
+
+def _legend(figure: Figure, entries: list[Line2D], curves: Sequence[_Curve]) -> None:
+    """Below the panels, under a line that says what was measured."""
+    legend = figure.legend(handles=entries, loc="outside lower left", ncols=2, title=_settings(curves))
     legend.set_alignment("left")
     legend.get_title().set(size=7, color=MUTED)
-    return figure
 
 
 def _draw_snr(ax: Axes, curves: Sequence[_Curve], among: Sequence[_Curve] = (), labelled: bool = True) -> None:
@@ -163,8 +179,9 @@ def _lowest(curves: Sequence[_Curve]) -> float:
     return float(np.log2(np.nanmin(curves[0].result.frequency))) - 0.3
 
 
-def _frequency_axis(ax: Axes, curves: Sequence[_Curve], label: str = AXIS) -> None:
-    octaves = _octaves(curves)
+def _frequency_axis(ax: Axes, curves: Sequence[_Curve], label: str = AXIS, every: int = 1) -> None:
+    """A tick an octave, or every so many, Nyquist always among them."""
+    octaves = _octaves(curves)[::-1][::every][::-1]
     ax.set_xticks(np.log2(octaves), [f"{octave:.3g}" for octave in octaves])
     ax.set_xlabel(label)
 
@@ -218,6 +235,12 @@ def _entries(curves: Sequence[_Curve]) -> list[Line2D]:
     return [*own, *kinds]
 
 
+def _interval_entry(curves: Sequence[_Curve]) -> Line2D:
+    first = curves[0].result
+    name = f"bars: {100 * first.confidence:g} % interval over {first.n_images} images"
+    return Line2D([], [], color=MUTED, linewidth=1.2, label=name)
+
+
 def _category_entries() -> list[Line2D]:
     zero = "0 dB: perturbation as strong as the image"
     entries = [Line2D([], [], color=INK, linewidth=0.6, label=zero)]
@@ -247,10 +270,11 @@ def _settings(curves: Sequence[_Curve]) -> str:
     counts = sorted({result.n_images for result in results})
     images = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     names = " / ".join(dict.fromkeys(result.data_name for result in results))
-    first = results[0].settings
+    first, sides = results[0].settings, {min(result.image_size) for result in results}
+    side = f"1 cycle/pixel is {sides.pop()} cycles/image" if len(sides) == 1 and len(results) > TOGETHER else ""
     return (
         f"{images} images of {names}  ·  bands {first.bands}, mean {first.dc}  ·  {first.summary}, "
-        f"{100 * first.confidence:g} % intervals over images"
+        f"{100 * first.confidence:g} % intervals over images" + (f"\n{side}" if side else "")
     )
 
 

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import io
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from os import PathLike
 from typing import Any
 
-import fsspec
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from spectrobe.errors import InputError
+from spectrobe.remote import filesystem_of
+from spectrobe.texts import printable
 
-COLUMN_WIDTH = 3.3  # inches: one column of a two-column page
-PAGE_WIDTH = 6.9  # inches: both columns
+COLUMN_WIDTH = 3.25  # inches: one column of a two-column page
+PAGE_WIDTH = 6.75  # inches: both columns
 PNG_DPI = 200
 
 # Okabe and Ito, "Color universal design", 2008: told apart with every common colour vision. Their yellow is too pale
@@ -67,15 +70,18 @@ _RC: Any = {
     "pdf.fonttype": 42,
     "ps.fonttype": 42,
     "svg.hashsalt": "spectrobe",
+    "text.parse_math": False,  # names of models and folders may hold dollar signs
 }
+_NO_GLYPH = r"Glyph \d+ .*missing from font"  # names in any script: a box in the figure is no reason for a warning
 
 
 @contextmanager
 def styled() -> Iterator[None]:
     """Within this context matplotlib draws in spectrobe's style; afterwards its settings are the caller's again."""
-    with matplotlib.rc_context():
+    with matplotlib.rc_context(), warnings.catch_warnings():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_RC)
+        warnings.filterwarnings("ignore", _NO_GLYPH, UserWarning)
         yield
 
 
@@ -131,8 +137,11 @@ def save_figure(figure: Figure, folder: str | PathLike[str], name: str) -> tuple
 
     `folder` may be any path that fsspec knows (`s3://...`) and is made if it is missing. Returns both paths.
     """
-    filesystem, root = fsspec.core.url_to_fs(str(folder))
+    filesystem, root = filesystem_of(str(folder))
     filesystem.makedirs(root, exist_ok=True)
+    for text in figure.findobj(Text):
+        if isinstance(text, Text):  # a control character in a name would make the SVG unreadable
+            text.set_text(printable(text.get_text()))
     metadata: dict[str, dict[str, str | None]] = {
         "svg": {"Date": None, "Creator": "spectrobe"},
         "png": {"Software": None},

@@ -36,22 +36,39 @@ class Payoffs:
     @classmethod
     def of(cls, table: PayoffTable) -> Payoffs:
         """A table in memory."""
-        return cls(np.sort(table.position), lambda: iter((table,)), table.n_bands, table.n_classes)
+        return cls(np.sort(table.position), _Whole(table), table.n_bands, table.n_classes)
 
     def subset(self, position: np.ndarray) -> Payoffs:
         """The rows of some images only."""
         kept = np.intersect1d(self.position, position)
-
-        def chunks() -> Iterator[PayoffTable]:
-            for chunk in self.chunks():
-                keep = np.isin(chunk.position, kept)
-                if keep.any():
-                    yield chunk.rows(np.flatnonzero(keep))
-
-        return Payoffs(kept, chunks, self.n_bands, self.n_classes)
+        return Payoffs(kept, _Part(self.chunks, kept), self.n_bands, self.n_classes)
 
     def __len__(self) -> int:
         return len(self.position)
+
+
+@dataclass(frozen=True)
+class _Whole:
+    """Chunks of a table in memory; no closure, so that it can be pickled, as `_Part`."""
+
+    table: PayoffTable
+
+    def __call__(self) -> Iterator[PayoffTable]:
+        return iter((self.table,))
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Chunks with the rows of some images only."""
+
+    chunks: Callable[[], Iterator[PayoffTable]]
+    position: np.ndarray
+
+    def __call__(self) -> Iterator[PayoffTable]:
+        for chunk in self.chunks():
+            keep = np.isin(chunk.position, self.position)
+            if keep.any():
+                yield chunk.rows(np.flatnonzero(keep))
 
 
 @dataclass(frozen=True)

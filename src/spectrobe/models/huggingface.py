@@ -12,11 +12,12 @@ from spectrobe.models.adapter import agreed_classes
 from spectrobe.models.base import Geometry, Model
 from spectrobe.models.checkpoints import Misfit, read_checkpoint
 from spectrobe.models.image_processor import processor_preprocessing
-from spectrobe.models.messages import first_line
 from spectrobe.models.module import ModuleModel
 from spectrobe.models.options import ModelOptions, Preprocessing
 from spectrobe.models.random_weights import NOTE, fixed_seed
 from spectrobe.models.registry import Scheme
+from spectrobe.remote import unlogged
+from spectrobe.texts import first_line
 
 T = TypeVar("T")
 
@@ -153,7 +154,8 @@ def quiet_transformers() -> Iterator[None]:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
-        yield
+        with unlogged("huggingface_hub"):
+            yield
     finally:
         logging.set_verbosity(verbosity)
         if bars:

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from spectrobe.errors import InputError
 from spectrobe.models.base import Geometry
-from spectrobe.models.messages import first_line
 from spectrobe.models.options import INTERPOLATIONS, Preprocessing
+from spectrobe.texts import first_line
 
 _HEIGHT, _WIDTH = 317, 461  # of the ramp: no simple ratio, so that squashing is told from cropping
 _PILLOW = dict(enumerate(("nearest", "lanczos", "bilinear", "bicubic", "box", "hamming")))  # Pillow's filter numbers

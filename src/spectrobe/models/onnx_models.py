@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
+from itertools import chain
+from pathlib import Path, PurePath
 from typing import Any
 
 import torch
@@ -15,10 +16,11 @@ from spectrobe.models.adapter import Adapter, agreed_classes
 from spectrobe.models.base import Model, Precision
 from spectrobe.models.graph_input import GraphInput
 from spectrobe.models.identity import files_sha256
-from spectrobe.models.messages import first_line
 from spectrobe.models.options import ModelOptions
 from spectrobe.models.output import to_logits
 from spectrobe.models.registry import Scheme
+from spectrobe.models.weight_files import refuse_stand_in
+from spectrobe.texts import first_line
 
 _DTYPES = {
     "tensor(float)": torch.float32,
@@ -37,7 +39,6 @@ class OnnxModel(Adapter):
     """A graph of one image input. Batches pass through host memory, whatever the device; there are no gradients."""
 
     differentiable = False
-    precisions: tuple[Precision, ...] = ("float32",)
     libraries: tuple[str, ...] = ("onnxruntime", "onnx")
 
     def __init__(self, path: Path, options: ModelOptions) -> None:
@@ -98,24 +99,58 @@ def _files(path: Path) -> list[Path]:
     """The graph's file and those that it keeps weights in; raises InputError for a head that is no classifier's."""
     try:
         import onnx
-        from onnx.external_data_helper import ExternalDataInfo, uses_external_data
     except ImportError:
         raise MissingExtraError("onnx", "onnx", "an ONNX model") from None
+    refuse_stand_in(path, "an ONNX file")
     try:
-        graph = onnx.load(str(path), load_external_data=False).graph
+        model = onnx.load(str(path), load_external_data=False)
     except Exception as error:  # protobuf's DecodeError has no public base
         raise InputError(
             f"expected an ONNX file, got one that onnx cannot read, {path}: {first_line(error)}"
         ) from error
-    last = next((node.op_type for node in graph.node if graph.output[0].name in node.output), "")
+    if not model.graph.output:
+        raise InputError(f"expected an ONNX file, got one without a graph that has an output, {path}")
+    last = next((node.op_type for node in model.graph.node if model.graph.output[0].name in node.output), "")
     if last == "Sigmoid":
         raise InputError(f"onnx:{path} ends in a Sigmoid, a multi-label head: expected logits of exclusive classes")
-    names = {ExternalDataInfo(tensor).location for tensor in graph.initializer if uses_external_data(tensor)}
-    files = [path, *(path.parent / name for name in sorted(names))]
-    missing = [file for file in files if not file.is_file()]
-    if missing:
-        raise InputError(f"onnx:{path} keeps its weights in {missing[0].name}, which is not beside it: copy both files")
-    return files
+    return [path, *(_beside(path, name) for name in sorted(external_files(model)))]
+
+
+def external_files(model: Any) -> set[str]:
+    """Locations of the files in which an ONNX model keeps tensors, those of subgraphs and functions among them."""
+    from onnx.external_data_helper import ExternalDataInfo, uses_external_data
+
+    nodes = (node for function in model.functions for node in function.node)
+    tensors = chain(_graph_tensors(model.graph), _node_tensors(nodes))
+    return {ExternalDataInfo(tensor).location for tensor in tensors if uses_external_data(tensor)}
+
+
+def _graph_tensors(graph: Any) -> Iterator[Any]:
+    yield from graph.initializer
+    for sparse in graph.sparse_initializer:
+        yield from (sparse.values, sparse.indices)
+    yield from _node_tensors(graph.node)
+
+
+def _node_tensors(nodes: Iterable[Any]) -> Iterator[Any]:
+    """Tensors in the attributes of nodes: constants, and those of the graphs that If, Loop and Scan hold."""
+    for attribute in (attribute for node in nodes for attribute in node.attribute):
+        yield from (attribute.t, *attribute.tensors)
+        for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
+            yield from (sparse.values, sparse.indices)
+        for graph in (attribute.g, *attribute.graphs):
+            yield from _graph_tensors(graph)
+
+
+def _beside(path: Path, location: str) -> Path:
+    """The file of external data; its name comes from the graph, which must not lead anywhere else."""
+    parts = PurePath(location).parts
+    if not parts or PurePath(location).is_absolute() or ".." in parts:
+        raise InputError(f"onnx:{path} keeps its weights in {location!r}: expected a file in the folder of the graph")
+    file = path.parent / location
+    if not file.is_file():
+        raise InputError(f"onnx:{path} keeps its weights in {location}, which is not beside it: copy both files")
+    return file
 
 
 def _session(path: Path, device: torch.device) -> Any:

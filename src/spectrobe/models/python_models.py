@@ -22,10 +22,11 @@ from spectrobe.errors import InputError
 from spectrobe.models.base import Geometry, Model
 from spectrobe.models.callables import CallableModel
 from spectrobe.models.checkpoints import load_checkpoint
-from spectrobe.models.messages import first_line, nearest
+from spectrobe.models.messages import nearest
 from spectrobe.models.module import ModuleModel, module_channels
 from spectrobe.models.options import ModelOptions, Preprocessing
 from spectrobe.models.registry import Scheme
+from spectrobe.texts import first_line
 
 
 def wrap(model: object, name: str | None, options: ModelOptions, notes: tuple[str, ...] = ()) -> Model:

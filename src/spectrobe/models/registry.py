@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
 from urllib.parse import parse_qsl
 
 from spectrobe.errors import InputError
 from spectrobe.models.base import Model
 from spectrobe.models.messages import nearest
 from spectrobe.models.options import ModelOptions
+from spectrobe.plugins import load_plugin, plugin_names
 
 ENTRY_POINTS = "spectrobe.models"
 
@@ -47,13 +47,14 @@ _BUILT_IN = {
     "python": "spectrobe.models.python_models:SCHEME",
     "demo": "spectrobe.models.demo:SCHEME",
     "clip": "spectrobe.models.clip:SCHEME",
+    "planted": "spectrobe.models.planted:SCHEME",
 }
 
 
 def model_schemes() -> dict[str, str]:
     """Every scheme that a model string may start with, with an example; other packages' are not imported for it."""
     examples = {name: _load_built_in(name).example for name in _BUILT_IN}
-    return examples | {point.name: f"{point.name}:NAME" for point in _points() if point.name not in _BUILT_IN}
+    return examples | {name: f"{name}:NAME" for name in plugin_names(ENTRY_POINTS) if name not in _BUILT_IN}
 
 
 def open_string(text: str, given: dict[str, object]) -> Model:
@@ -66,9 +67,7 @@ def open_string(text: str, given: dict[str, object]) -> Model:
     options = {key: value for key, value in given.items() if value is not None}
     for key, value in _query(text, query).items():
         if key in ("allow_pickle", "device"):
-            raise InputError(
-                f"expected {key} beside the model string ({key}=... or --{key.replace('_', '-')}), got it in {text!r}"
-            )
+            raise InputError(f"expected {key} beside the model string, not in it, got {text!r}")
         if str(options.setdefault(key, value)) != value:
             raise InputError(f"expected {key} once, got {value!r} in {text!r} and {options[key]!r} beside it")
     unknown = set(options) - set(scheme.known_options) - {"allow_pickle", "device"}
@@ -92,21 +91,14 @@ def _query(text: str, query: str) -> dict[str, str]:
 
 
 def _scheme(name: str) -> Scheme:
-    points = [point for point in _points() if point.name == name]
-    if len(points) + (name in _BUILT_IN) > 1:
-        owners = ", ".join(str(point.dist.name) if point.dist else point.value for point in points)
-        raise InputError(f"the model scheme {name}: is offered more than once ({owners}): uninstall one of them")
     if name in _BUILT_IN:
         return _load_built_in(name)
-    if not points:
-        known = [*_BUILT_IN, *(point.name for point in _points())]
+    loaded = load_plugin(ENTRY_POINTS, name, "model scheme")
+    if loaded is None:
+        known = [*_BUILT_IN, *plugin_names(ENTRY_POINTS)]
         raise InputError(f"unknown model scheme {name}:, known are {', '.join(known)}{nearest(name, known)}")
-    try:
-        loaded = points[0].load()
-    except Exception as error:  # someone else's package: whatever it raises, say whose it is
-        raise InputError(f"the model scheme {name}: ({points[0].value}) could not be imported: {error}") from error
     if not isinstance(loaded, Scheme) and not callable(loaded):
-        raise InputError(f"expected {points[0].value} to be a Scheme or a function, got {type(loaded).__name__}")
+        raise InputError(f"expected the model scheme {name!r} to be a Scheme or a function, got {loaded!r:.80}")
     return loaded if isinstance(loaded, Scheme) else Scheme(loaded)
 
 
@@ -114,10 +106,6 @@ def _load_built_in(name: str) -> Scheme:
     module, _, attribute = _BUILT_IN[name].partition(":")
     scheme: Scheme = getattr(importlib.import_module(module), attribute)
     return scheme
-
-
-def _points() -> tuple[EntryPoint, ...]:
-    return tuple(entry_points(group=ENTRY_POINTS))
 
 
 def _guess(text: str) -> str:

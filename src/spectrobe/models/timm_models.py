@@ -12,11 +12,13 @@ from spectrobe.errors import InputError, MissingExtraError
 from spectrobe.models.adapter import agreed_classes
 from spectrobe.models.base import Geometry, Model
 from spectrobe.models.checkpoints import load_checkpoint
-from spectrobe.models.messages import first_line, nearest
+from spectrobe.models.messages import nearest
 from spectrobe.models.module import ModuleModel
 from spectrobe.models.options import ModelOptions, Preprocessing
 from spectrobe.models.random_weights import NOTE, fixed_seed
 from spectrobe.models.registry import Scheme
+from spectrobe.remote import unlogged
+from spectrobe.texts import first_line
 
 
 def timm_preprocessing(name: str, config: Mapping[str, Any]) -> Preprocessing:
@@ -66,7 +68,8 @@ def _create(name: str, options: ModelOptions, sized: Mapping[str, Any]) -> Any:
                 f"got {options.num_classes}: give ?checkpoint=FILE with it"
             )
         try:
-            module = timm.create_model(name, pretrained=True, **sized)
+            with unlogged("huggingface_hub"):
+                module = timm.create_model(name, pretrained=True, **sized)
         except Exception as error:  # hub, network, cache and weight errors have no common base
             raise InputError(
                 f"timm:{name}: the pretrained weights could not be loaded ({first_line(error)}): "

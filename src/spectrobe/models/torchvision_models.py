@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import redirect_stdout
+from io import StringIO
 from typing import Any
 
 from spectrobe.errors import InputError, MissingExtraError
 from spectrobe.models.base import Geometry, Model
 from spectrobe.models.checkpoints import load_checkpoint
-from spectrobe.models.messages import first_line, nearest
+from spectrobe.models.messages import nearest
 from spectrobe.models.module import ModuleModel
 from spectrobe.models.options import ModelOptions, Preprocessing
 from spectrobe.models.random_weights import NOTE, fixed_seed
 from spectrobe.models.registry import Scheme
+from spectrobe.texts import first_line
 
 
 def weights_preprocessing(weights: Any) -> Preprocessing:
@@ -60,7 +63,8 @@ def _create(name: str, weights: Any, classes: int) -> Any:
         with fixed_seed():
             return get_model(name, weights=None, num_classes=classes, **plain)
     try:
-        return get_model(name, weights=weights, progress=False)
+        with redirect_stdout(StringIO()):  # torch.hub prints what it fetches
+            return get_model(name, weights=weights, progress=False)
     except (OSError, RuntimeError) as error:
         raise InputError(
             f"torchvision:{name}: the pretrained weights could not be loaded ({first_line(error)}): "

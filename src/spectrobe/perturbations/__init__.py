@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from spectrobe.perturbations import attacks, corruptions
+from spectrobe.perturbations import attacks, band_noise, band_snr, corruptions
 from spectrobe.perturbations.base import Perturbation
 from spectrobe.perturbations.own import as_perturbation
 from spectrobe.perturbations.parse import SETS, PerturbationSpec, parse_perturbations
@@ -21,6 +21,8 @@ __all__ = [
     "PerturbationSpec",
     "as_perturbation",
     "attacks",
+    "band_noise",
+    "band_snr",
     "corruptions",
     "names",
     "parse_perturbations",

@@ -7,6 +7,8 @@ imagenet-c-extra                      the 4 extra ones
 pgd_linf:eps=4/255;steps=20           settings of an attack
 pgd_linf:eps=1/255..8/255             doubles: 1/255, 2/255, 4/255, 8/255 (the end is always included)
 jpeg_compression:3:quantize=true      both
+band_noise:power=0.0064;band=3;bands=octaves:5
+band_pgd_linf:eps=8/255;keep=0-1;bands=radial:8    a setting may hold colons, and commas before numbers (edges:0,.1,1)
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ SETS: Mapping[str, tuple[str, ...]] = {"imagenet-c": IMAGENET_C, "imagenet-c-ext
 
 _SYNTAX = "NAME[:SEVERITY or FROM-TO][:key=value;key=value...]"
 _MOST_STEPS = 64
+_BETWEEN_ITEMS = re.compile(r",(?!\s*[\d.]+(?:[,:;]|\s*$))")  # a comma before a number belongs to a setting
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ def parse_perturbations(text: str) -> list[PerturbationSpec]:
 
     Names and severities are checked here, everything else when a spec is built. Raises InputError naming the item.
     """
-    items = [item.strip() for item in text.split(",")]
+    items = [item.strip() for item in _BETWEEN_ITEMS.split(text)]
     if not any(items):
         raise InputError(f"expected at least one perturbation, {_SYNTAX}, got {text!r}")
     specs: list[PerturbationSpec] = []
@@ -68,16 +71,15 @@ def parse_perturbations(text: str) -> list[PerturbationSpec]:
 
 
 def _parse_item(item: str) -> list[PerturbationSpec]:
-    name, *parts = (part.strip() for part in item.split(":"))
+    name, *rest = (part.strip() for part in item.split(":", 1))
     members = SETS.get(name, (name,))
     if name not in SETS and name not in names():
         raise unknown("perturbation", name, (*names(), *SETS))
     severities: tuple[int, ...] | None = None
-    if parts and "=" not in parts[0]:
-        severities = _parse_severities(parts.pop(0), item)
-    if len(parts) > 1:
-        raise InputError(f"expected {_SYNTAX}, got {item!r}")
-    grid = _parse_settings(parts[0], item) if parts else {}
+    if rest and "=" not in rest[0].partition(":")[0]:
+        first, *rest = (part.strip() for part in rest[0].split(":", 1))
+        severities = _parse_severities(first, item)
+    grid = _parse_settings(rest[0], item) if rest else {}
     specs = []
     for member in members:
         axes = dict(grid)
@@ -123,6 +125,8 @@ def _parse_settings(text: str, item: str) -> dict[str, list[Any]]:
         key, equals, value = (piece.strip() for piece in part.partition("="))
         if not (key.isidentifier() and equals and value):
             raise InputError(f"expected key=value;key=value..., got {part!r} in {item!r}")
+        if "=" in value:
+            raise InputError(f"expected {_SYNTAX}, got {item!r}")
         if key in grid:
             raise InputError(f"expected each setting once, got {key} twice in {item!r}")
         grid[key] = _doubled(value, item) if ".." in value else [_value(value)]

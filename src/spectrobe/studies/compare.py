@@ -18,6 +18,7 @@ from spectrobe.game.intervals import (
     weighted_covariance,
 )
 from spectrobe.game.scores import DEFAULT_SCORE, ScoreFunction, score_estimate, score_functions
+from spectrobe.studies.frozen import Frozen
 from spectrobe.studies.words import percent
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ GATES = {"score": DEFAULT_SCORE, "information": "information"}
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(Frozen):
     """A paired comparison, always B - A, on the images both models were measured on.
 
     difference: (M,) Shapley values of B minus A.   stderr: (M,).   interval, simultaneous: (M, 2).
@@ -101,6 +102,8 @@ def compare(result_a: DecomposeResult, result_b: DecomposeResult) -> Comparison:
     both = a.replicates().paired(b.replicates(), weighted_covariance(a.fit.rows, b.fit.rows, weights))
     scores, p_worse = {}, {}
     for name, statistic in score_functions(result_a.bands).items():
+        if name not in a.scores or name not in b.scores:
+            continue  # a run of a version that did not have this score yet
         undefined = [r for r in (a, b) if np.isnan(r.scores[name].value)]
         if undefined:
             scores[name] = Estimate.undefined(
@@ -129,10 +132,25 @@ def _check_comparable(a: DecomposeResult, b: DecomposeResult) -> None:
                 f"these runs cannot be compared: {what} is {one} in A and {other} in B; repeat one with the other's"
             )
 
+    made = [_absence_made(result) for result in (a, b)]
+    if a.image_size == b.image_size and None not in made and made[0] != made[1]:
+        raise InputError(
+            f"these runs cannot be compared: what stands in for absent bands ({a.absence}) was made from other images "
+            "in A than in B; repeat one on the other's data, or both with absence='zero'"
+        )
+
+
+def _absence_made(result: DecomposeResult) -> Any:
+    """Digests of the absence's images, and of how many images donors were drawn; None where that is not known."""
+    identity = result.about().get("identity", {})
+    if "absence" not in identity:
+        return None
+    return identity["absence"], identity["data"].get("images") if result.absence == "donor" else None
+
 
 def _shared_positions(a: DecomposeResult, b: DecomposeResult) -> np.ndarray:
     """Positions of the images both runs have; InputError when an image of one place differs."""
-    images = [_images(result) for result in (a, b)]
+    images = [images_of(result) for result in (a, b)]
     shared = sorted(images[0].keys() & images[1].keys())
     if len(shared) < 2:
         raise InputError(f"these runs share {len(shared)} image(s): expected two runs on the same data set")
@@ -147,7 +165,7 @@ def _shared_positions(a: DecomposeResult, b: DecomposeResult) -> np.ndarray:
     return np.asarray(shared)
 
 
-def _images(result: DecomposeResult) -> dict[int, tuple[str, str]]:
+def images_of(result: DecomposeResult) -> dict[int, tuple[str, str]]:
     """Position -> id and content digest of every image."""
     found: dict[int, tuple[str, str]] = {}
     for chunk in result.table().chunks():

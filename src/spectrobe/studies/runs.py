@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import os
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from spectrobe.engine.environment import environment as environment
 from spectrobe.errors import RunFolderError
 
 if TYPE_CHECKING:
+    from spectrobe.engine.local import Run
+    from spectrobe.engine.store import RunFolder
     from spectrobe.studies.decompose.result import DecomposeResult
+
+_CLASSES = {
+    "decompose": ("decompose.result", "DecomposeResult"),
+    "relate": ("relate.result", "RelateResult"),
+    "response": ("response.result", "ResponseResult"),
+    "robustness": ("robustness.result", "RobustnessResult"),
+    "track": ("track.result", "TrackResult"),
+}
+"""Kind of a result -> module and class that read it. Loaded on use: a reader of one kind needs no other."""
 
 
 def load(folder: str | os.PathLike[str]) -> Any:
@@ -17,12 +30,11 @@ def load(folder: str | os.PathLike[str]) -> Any:
     Raises RunFolderError when there is none, it is not finished, damaged, or of a newer schema.
     """
     from spectrobe.engine.store import RunFolder
-    from spectrobe.studies.decompose.result import DecomposeResult
-    from spectrobe.studies.robustness.result import RobustnessResult
 
     run = RunFolder(folder)
     if not run.exists("run.json"):
-        raise RunFolderError(f"{run.path}: expected a run folder (with run.json in it), found none")
+        raise RunFolderError(f"{run.path}: expected a run folder (with run.json in it), found {_instead(run)}")
+    run.read_json("run.json")
     if not run.exists("result.json"):
         raise RunFolderError(f"{run.path}: this run is not finished: the call that began it goes on from what is there")
     content = run.read_json("result.json")
@@ -30,11 +42,22 @@ def load(folder: str | os.PathLike[str]) -> Any:
         from spectrobe.studies.snr.result_json import load_snr
 
         return load_snr(content, RunFolder(folder, rows="snr"))
-    kinds: dict[str, Any] = {"decompose": DecomposeResult, "robustness": RobustnessResult}
-    if content.get("kind") not in kinds:
-        expected = ", ".join((*kinds, "snr"))
+    if content.get("kind") not in _CLASSES:
+        expected = ", ".join((*_CLASSES, "snr"))
         raise RunFolderError(f"{run.path}: expected a result of kind {expected}, got {content.get('kind')!r}")
-    return kinds[content["kind"]].from_dict(content, run)
+    module, name = _CLASSES[content["kind"]]
+    return getattr(import_module(f"spectrobe.studies.{module}"), name).from_dict(content, run)
+
+
+def _instead(run: RunFolder) -> str:
+    """What a folder holds that is no run."""
+    if not run.exists("result.json"):
+        return "none"
+    content = run.read_json("result.json")
+    inner = content.get("results")
+    if content.get("kind") == "absences" and isinstance(inner, dict):
+        return f"runs with every absence: give one of {', '.join(f'{run.path}/{name}' for name in inner)}"
+    return f"the result of {content.get('kind')!r} alone"
 
 
 def load_decomposition(folder: str | os.PathLike[str]) -> DecomposeResult:
@@ -55,26 +78,20 @@ def save_decomposition(result: DecomposeResult, folder: str | os.PathLike[str]) 
     with run.lock():
         if run.exists("run.json"):
             raise RunFolderError(f"{run.path}: expected a new folder, found a run: choose another, or remove it")
-        run.write_json("run.json", dict(result.about()))
-        for index, chunk in enumerate(result.table().chunks()):
-            run.write_shard(index, chunk.columns(), dict(result.skipped) if index == 0 else {})
+        shards = _shards_of(result)
+        run.write_json("run.json", {**result.about(), "shards": len(shards.shards())})
+        for index in shards.all_shards():
+            run.write_shard(index, *shards.read_shard(index), shards.provenance(index))
         run.write_json("result.json", result.to_dict())
 
 
-def environment() -> dict[str, Any]:
-    """Library versions and the machine's kind, for run.json."""
-    import platform
-    from importlib.metadata import PackageNotFoundError, version
+def _shards_of(result: DecomposeResult) -> Run:
+    """The shards that the result came from, as they are, or its table as shards where there are none."""
+    from spectrobe.engine.memory import MemoryRun
 
-    versions = {}
-    for name in ("spectrobe", "torch", "torchvision", "timm", "numpy", "scipy", "pillow", "pyarrow"):
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return {
-        "versions": versions,
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "system": platform.system(),
-    }
+    if result._run is not None:
+        return result._run
+    run = MemoryRun()
+    for index, chunk in enumerate(result.table().chunks()):
+        run.write_shard(index, chunk.columns(), result.skipped if index == 0 else {})
+    return run

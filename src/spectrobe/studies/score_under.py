@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from spectrobe.errors import InputError
-from spectrobe.game.intervals import Estimate, studentised
+from spectrobe.game.intervals import Estimate, Replicates, studentised
 from spectrobe.game.scores import clipped_share
 
 if TYPE_CHECKING:
@@ -52,17 +52,20 @@ def score_under(result: DecomposeResult, snr: SnrResult | SnrStudy) -> dict[str,
     replicates = result.replicates()
     found = {}
     for name, one in snr.results.items():
-        mu = _modulus(one, result.bands)
+        mu = modulus_of(one, result.bands)
         mu.setflags(write=False)
-        surviving = studentised(lambda phi, mu=mu: phi @ mu, replicates, result.confidence)  # type: ignore[misc]
-        if result.information.low > 0:
-            aware = studentised(lambda phi, mu=mu: clipped_share(phi) @ mu, replicates, result.confidence)  # type: ignore[misc]
-        else:
-            aware = Estimate.undefined(
-                f"v(all) - v(empty) is not above 0 by its {100 * result.confidence:g}% interval", result.confidence
-            )
+        aware, surviving = scores_at(mu, result, replicates)
         found[name] = ScoreUnder(result.model_name, name, aware, surviving, result.unit, mu)
     return found
+
+
+def scores_at(mu: np.ndarray, result: DecomposeResult, replicates: Replicates) -> tuple[Estimate, Estimate]:
+    """Perturbation-aware score and surviving information at a modulus (M,); replicates: `result.replicates()`."""
+    surviving = studentised(lambda phi: phi @ mu, replicates, result.confidence)
+    if result.information.low > 0:
+        return studentised(lambda phi: clipped_share(phi) @ mu, replicates, result.confidence), surviving
+    why = f"v(all) - v(empty) is not above 0 by its {100 * result.confidence:g}% interval"
+    return Estimate.undefined(why, result.confidence), surviving
 
 
 def summary(scores: Mapping[str, ScoreUnder]) -> str:
@@ -78,7 +81,8 @@ def summary(scores: Mapping[str, ScoreUnder]) -> str:
     return "\n".join(lines)
 
 
-def _modulus(snr: SnrResult, bands: BandPartition) -> np.ndarray:
+def modulus_of(snr: SnrResult, bands: BandPartition) -> np.ndarray:
+    """The modulus for a game's bands: (M,); InputError for another partition, or a band without one."""
     mu = np.array(snr.modulus_for(bands))
     missing = np.flatnonzero(np.isnan(mu))
     if len(missing):

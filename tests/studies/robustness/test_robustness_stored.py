@@ -199,6 +199,7 @@ class TestAgainst:
             measure(clean, against=tmp_path / "noisy")
         found = measure(clean, against=tmp_path / "noisy", on_bad_image="skip")
         assert found.n_images == 11 and list(found.skipped) == ["a/3.png"]
+        assert "--on-bad-image" not in found.skipped["a/3.png"]
         assert found.clean.value == pytest.approx(8 / 11, abs=1e-12)  # of a/1 to a/3 the torn one was right
         assert found.accuracy["noisy"].value == pytest.approx(5 / 11, abs=1e-12)
 

@@ -84,6 +84,14 @@ class TestPairs:
             InputError, match=r"03\.png, 04\.png, 05\.png and 2 more of a and other\.png of b.*same names"
         ):
             spectral_snr(tmp_path / "a", perturbed=tmp_path / "b")
+        paired = spectral_snr(tmp_path / "a", perturbed=tmp_path / "b", bands=4, on_bad_image="skip")
+        assert paired.n_images == 3
+        assert sorted(paired.skipped) == [f"{i:02d}.png" for i in range(3, 8)]
+        assert "its version in b: there is no image of this name" in paired.skipped["03.png"]
+        assert any("no partner for" in w and "other.png of b: left out" in w for w in paired.warnings)
+        write(tmp_path / "c", noisy[1], "png", [f"other{i}" for i in range(8)])
+        with pytest.raises(InputError, match=r"no partner for.*same names"):
+            spectral_snr(tmp_path / "a", perturbed=tmp_path / "c", on_bad_image="skip")
 
     def test_pairs_of_different_sizes_are_named(self, tmp_path: Path, noisy: tuple[np.ndarray, np.ndarray]) -> None:
         write(tmp_path / "a", noisy[0])
@@ -138,15 +146,37 @@ class TestPairs:
 
 
 class TestSizes:
-    def test_images_of_many_sizes_are_cut_or_resized_on_request_only(self, tmp_path: Path) -> None:
-        write(tmp_path / "a", photographs(4, 24, 30))
-        write(tmp_path / "a", photographs(4, 32, 20), "bmp")
-        with pytest.raises(InputError, match=r"--patch 24x20.*--size 224"):
-            spectral_snr(tmp_path / "a", "contrast:2", bands=4)
-        assert spectral_snr(tmp_path / "a", "contrast:2", bands=4, patch="24x20").image_size == (24, 20)
+    def test_of_images_of_many_sizes_the_largest_common_middle_is_measured(self, tmp_path: Path) -> None:
+        tall, wide = photographs(4, 32, 20), photographs(20, 24, 30)  # the tall ones come last in no order
+        write(tmp_path / "a", wide)
+        write(tmp_path / "a", tall, "bmp", ["x", "y", "z", "zz"])
+        snr = spectral_snr(tmp_path / "a", "contrast:2", bands=4)
+        assert (snr.n_images, snr.image_size) == (24, (24, 20))
+        (warning,) = snr.warnings
+        assert "differ in size: the middle 24 x 20 pixels of each" in warning and "--size" in warning
+        same = spectral_snr(tmp_path / "a", "contrast:2", bands=4, patch="24x20")
+        np.testing.assert_array_equal(snr.db, same.db)
+        assert same.warnings == ()
         assert spectral_snr(tmp_path / "a", "contrast:2", bands=4, size=16).image_size == (16, 16)
         with pytest.raises(InputError, match="smaller than the patch of 28 x 28"):
             spectral_snr(tmp_path / "a", "contrast:2", bands=4, patch=28)
+
+    def test_pairs_of_many_sizes(self, tmp_path: Path, noisy: tuple[np.ndarray, np.ndarray]) -> None:
+        for folder, pixels in zip(("a", "b"), noisy, strict=True):
+            write(tmp_path / folder, pixels[:4])
+            write(tmp_path / folder, pixels[4:, :20], names=["w", "x", "y", "z"])
+        snr = spectral_snr(tmp_path / "a", perturbed=tmp_path / "b", bands=4)
+        middle = [np.concatenate([pixels[:4, 2:22], pixels[4:, :20]]) for pixels in noisy]
+        x, y = (as_tensor(pixels) for pixels in middle)
+        np.testing.assert_allclose(snr.db, np.median(oracle.snr_db(x, y, 4), axis=0), atol=1e-6)
+
+    def test_one_small_image_does_not_cut_all_others_down(self, tmp_path: Path) -> None:
+        write(tmp_path / "a", photographs(6, 32, 40))
+        write(tmp_path / "a", photographs(1, 12, 16), names=["icon"])
+        with pytest.raises(InputError, match=r"12 x 16 pixels, is small.*icon\.png, is 12 x 16.*--patch HxW"):
+            spectral_snr(tmp_path / "a", "contrast:2", bands=4)
+        snr = spectral_snr(tmp_path / "a", "contrast:2", bands=4, patch="32x40", on_bad_image="skip")
+        assert list(snr.skipped) == ["icon.png"]
 
     def test_a_patch_is_the_middle_as_it_is(self, tmp_path: Path) -> None:
         pixels = photographs()

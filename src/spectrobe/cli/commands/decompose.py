@@ -51,7 +51,7 @@ def command(
     from spectrobe.cli.opening import open_both
     from spectrobe.cli.outcome import finish, write_result
     from spectrobe.engine.absence import DEFAULT_ABSENCE
-    from spectrobe.studies.decompose.absences import decompose_with_all_absences
+    from spectrobe.studies.decompose.absences import KIND, decompose_with_all_absences
     from spectrobe.studies.decompose.study import check_choices, decompose
     from spectrobe.studies.decompose.wording import sentence
 
@@ -83,5 +83,5 @@ def command(
             return finish(terminal, folder, "profile", lambda: figures.profile(result), parts)
         results = list(agreement.results.values())
         content = {name: result.to_dict() for name, result in agreement.results.items()}
-        write_result(folder, {"kind": "absences", "rank_agreement": agreement.rank_agreement, "results": content})
+        write_result(folder, {"kind": KIND, "rank_agreement": agreement.rank_agreement, "results": content})
         return finish(terminal, folder, "profile", lambda: figures.profile(results), show.agreement(agreement))

@@ -60,7 +60,9 @@ def _by_class(result: DecomposeResult, parts: list[Any], content: dict[str, Any]
     from spectrobe.studies.decompose.breakdown import class_profiles
 
     found = class_profiles(result)
-    parts += ["", f"Shapley values by class ({result.unit}), temperatures fitted on all images", show.classes(found)]
+    which = "predicted class (there are no labels)" if found.predicted else "class"
+    said = f"Shapley values by {which}, {result.unit}; temperatures fitted on all images"
+    parts += ["", said, show.classes(found)]
     if found.alone:
         parts.append(f"left out, one image each: {len(found.alone)} classes")
     content["classes"] = vars(found)
@@ -71,5 +73,9 @@ def _unusual(result: DecomposeResult, n: int, parts: list[Any], content: dict[st
     from spectrobe.studies.decompose.breakdown import unusual_images
 
     found = unusual_images(result, n)
-    parts += ["", f"images with the most unusual profiles ({result.unit})", show.unusual(found)]
+    parts += [
+        "",
+        f"images with the most unusual profiles ({result.unit})",
+        show.unusual(found, result.settings.labelled),
+    ]
     content["unusual"] = [vars(image) for image in found]

@@ -64,7 +64,7 @@ class BandPGD(BoundedAttack):
         return {
             "eps": self.eps,
             "keep": "+".join(map(str, self.keep)),
-            "bands": _written_bands(self.bands),
+            "bands": written_bands(self.bands),
             "steps": self.steps,
             "restarts": self.restarts,
             "rounds": self.rounds,
@@ -131,7 +131,7 @@ def parse_keep(keep: int | str | Sequence[int], n_bands: int) -> tuple[int, ...]
     return tuple(sorted(wanted))
 
 
-def _written_bands(bands: BandPartition) -> int | str:
+def written_bands(bands: BandPartition) -> int | str:
     """8 for square:8, which is what 8 means; else the partition's name."""
     return bands.n_bands if bands == BandPartition.square(bands.n_bands) else str(bands)
 

@@ -163,6 +163,21 @@ def check_control(
     ]
 
 
+def check_outside(outside: np.ndarray, name: str = "the attack", tolerance: float = 0.01) -> list[str]:
+    """At most `tolerance` of a band-limited attack's energy, in the median, may lie outside its bands.
+
+    outside: share of each image, float64 (N,), NaN where there is no perturbation.
+    """
+    known = outside[np.isfinite(outside)]
+    median = float(np.median(known)) if len(known) else 0.0
+    if median <= tolerance:
+        return []
+    return [
+        f"{name}: {median:.2%} of its energy (median over images) lies outside the bands it keeps to: ball and box "
+        "leave no more room, or give it more rounds"
+    ]
+
+
 def check_black_box(
     gradient: np.ndarray, black_box: np.ndarray, name: str = "the attack", tolerance: float = 0.01
 ) -> list[str]:

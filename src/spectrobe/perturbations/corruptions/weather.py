@@ -40,7 +40,7 @@ def _grey(x: Tensor) -> Tensor:
 
 @corruption
 def frost(x: Tensor, generator: np.random.Generator, keep: float, amount: float, scale: float) -> Tensor:
-    """Ice on the lens: keep * x + amount * a frost texture.
+    """Ice on the lens: keep * x + amount * a frost texture, made by a procedure (ImageNet-C has photographs).
 
     ImageNet-C blends in crops of five photographs; the textures here are made by a procedure with the photographs' mean
     colours and contrasts (`frost.py`), so only means and variances compare with ImageNet-C, not spectra.

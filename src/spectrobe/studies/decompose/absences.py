@@ -12,12 +12,17 @@ from scipy import stats
 
 from spectrobe.engine.absence import absence_classes
 from spectrobe.engine.progress import Progress, Silent
+from spectrobe.engine.run import refuse_other_kind
+from spectrobe.engine.store import RunFolder
 from spectrobe.studies.decompose.result import DecomposeResult
 from spectrobe.studies.decompose.study import decompose
+from spectrobe.studies.frozen import Frozen
+
+KIND = "absences"
 
 
 @dataclass(frozen=True)
-class AbsenceAgreement:
+class AbsenceAgreement(Frozen):
     """Decompositions that differ in the absence alone.
 
     results: absence -> result.   rank_agreement: (A, A) Spearman correlation of the bands' order between absences, in
@@ -46,8 +51,13 @@ def decompose_with_all_absences(
     progress: Progress | None = None,
     **settings: Any,
 ) -> AbsenceAgreement:
-    """`decompose` once for each absence, with the same settings and images; out: a folder of run folders."""
+    """`decompose` once for each absence, with the same settings and images; out: a folder of run folders.
+
+    Raises RunFolderError, before anything is written, when `out` is itself a run or holds another result.
+    """
     progress = progress or Silent()
+    if out is not None:
+        refuse_other_kind(RunFolder(out), KIND)
     results = {}
     for name in absence_classes():
         progress.note(f"absence {name}")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 class ClassProfiles:
     """The profile of each class with at least two images; C classes, M bands, float64.
 
+    predicted: classes are the model's own answers on the intact images, which had no labels.
     classes: (C,) class indices, ascending.   n_images: (C,).   shapley, stderr: (C, M).
     interval: (C, M, 2), Student t.
     alone: classes with one image, left out.
@@ -32,11 +33,14 @@ class ClassProfiles:
     stderr: np.ndarray
     interval: np.ndarray
     alone: tuple[int, ...]
+    predicted: bool = False
 
 
 @dataclass(frozen=True)
 class UnusualImage:
-    """One image whose profile is unlike the others'.   distance: Mahalanobis', in standard deviations of profiles."""
+    """One image whose profile is unlike the others'.   label: the model's own answer where there are no labels.
+
+    distance: Mahalanobis', in standard deviations of profiles."""
 
     position: int
     id: str
@@ -61,6 +65,7 @@ def class_profiles(result: DecomposeResult) -> ClassProfiles:
         stderr=np.stack([means.stderr for means in found]),
         interval=np.stack([means.pointwise for means in found]),
         alone=tuple(int(label) for label in classes[counts == 1]),
+        predicted=not result.settings.labelled,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -21,19 +21,21 @@ from spectrobe.game.temperature import TEMPERATURES
 from spectrobe.game.values import Value, make_value
 from spectrobe.studies.decompose.result_json import decomposition_fields, decomposition_to_dict
 from spectrobe.studies.decompose.settings import Settings
+from spectrobe.studies.frozen import Frozen
 from spectrobe.studies.words import percent
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from spectrobe.engine.local import Run
     from spectrobe.engine.store import RunFolder
 
 
 @dataclass(frozen=True, eq=False)
-class DecomposeResult:
+class DecomposeResult(Frozen):
     """How much usable information (or another value) the model takes from each frequency band.
 
-    All arrays are read-only float64; M bands, N images.
+    All arrays are read-only float64, mappings read-only; M bands, N images. Results can be copied and pickled.
 
     shapley, stderr: (M,).   interval: (M, 2), pointwise Student t over images.   simultaneous: (M, 2), max-t.
     interactions: (M, M), symmetric, NaN diagonal; None in the permutation design.
@@ -65,11 +67,8 @@ class DecomposeResult:
     warnings: tuple[str, ...] = ()
     skipped: Mapping[str, str] = field(default_factory=dict)
     _payoffs: Payoffs | None = field(default=None, repr=False, compare=False)
-    _folder: RunFolder | None = field(default=None, repr=False, compare=False)
+    _run: Run | None = field(default=None, repr=False, compare=False)
     _about: Mapping[str, Any] | None = field(default=None, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        _freeze(*(getattr(self, f.name) for f in fields(self)), *self.by_size.values())
 
     @property
     def score(self) -> Estimate:
@@ -151,14 +150,14 @@ class DecomposeResult:
         return self.fit.rows
 
     def table(self) -> Payoffs:
-        """The payoff table; SpectrobeError when the result was loaded without one."""
+        """The payoff table; SpectrobeError when the result has none, RunFolderError when a part of it is lost."""
         if self._payoffs is not None:
             return self._payoffs
-        if self._folder is None:
+        if self._run is None:
             raise SpectrobeError("this result has no payoff table: load the run folder it came from")
         from spectrobe.engine.payoffs import payoffs_of
 
-        return payoffs_of(self._folder, self._folder.shards())
+        return payoffs_of(self._run, self._run.all_shards())
 
     def replicates(self) -> Replicates:
         """Bootstrap replicates of the Shapley values; the same images are drawn for every model of one data set."""
@@ -172,11 +171,13 @@ class DecomposeResult:
         own = _warned_of(self.fit, make_value(self.value))
         kept = tuple(warning for warning in self.warnings if warning not in own)
         found = summarise(self.table(), settings, self.forward_passes, self.skipped, kept)
-        return replace(found, _about=self.about())
+        if self._run is None:
+            return found
+        return replace(found, _payoffs=None, _run=self._run, _about=self.about())
 
     def about(self) -> Mapping[str, Any]:
         """What run.json says of the run: its identity, what was settled, environment, times."""
-        known = self._about or (self._folder.read_json("run.json") if self._folder else {"command": "decompose"})
+        known = self._about or _run_json(self._run) or {"command": "decompose"}
         return {**known, "identity": {**known.get("identity", {}), "settings": self.settings.to_dict()}}
 
     def summary(self) -> str:
@@ -215,10 +216,16 @@ class DecomposeResult:
     @classmethod
     def from_dict(cls, content: Mapping[str, Any], folder: RunFolder | None = None) -> DecomposeResult:
         """The result that `to_dict` described; its table is read from the folder when asked for."""
-        return cls(**decomposition_fields(content, folder.path if folder else "result.json"), _folder=folder)
+        return cls(**decomposition_fields(content, folder.path if folder else "result.json"), _run=folder)
 
 
 _ROUNDING = 1e-12
+
+
+def _run_json(run: Run | None) -> dict[str, Any]:
+    from spectrobe.engine.store import RunFolder
+
+    return run.read_json("run.json") if isinstance(run, RunFolder) else {}
 
 
 def summarise(

@@ -92,35 +92,35 @@ def decompose(
             progress=progress,
             stack=stack,
         )
-        return run.finished() or _play(run, progress)
+        return run.finished(progress) or _play(run, progress)
 
 
 def _play(run: Preparation, progress: Progress) -> DecomposeResult:
     n_images, notes = how_many_images(run, progress)
     shards = run.shards(n_images)
     run.evaluate(shards, progress)
-    skipped: dict[str, str] = {}
-    for index in shards:
-        skipped |= run.store.read_shard(index)[1]
     payoffs = payoffs_of(run.store, list(shards))
     if len(payoffs) < 2:
         raise InputError(f"expected at least 2 readable images, got {len(payoffs)}: intervals over images need more")
-    same = duplicate_warning(*_digests(payoffs))
+    same = _duplicates(payoffs, run.settings.labelled)
     notes += [same] if same else []
     passes = run.evaluator.passes_per_image * len(payoffs) + int(run.evaluator.absence.constant)
     reach("tau fit")
+    skipped = run.run.skipped(list(shards))
     result = summarise(payoffs, run.settings, passes, skipped, (*run.warnings, *notes))
     return run.keep(result)
 
 
-def _digests(payoffs: Payoffs) -> tuple[list[str], list[str]]:
-    """Ids and content digests of all scored images."""
+def _duplicates(payoffs: Payoffs, labelled: bool) -> str | None:
+    """What there is to say of images that occur twice."""
     ids: list[str] = []
     digests: list[str] = []
+    labels: list[int] = []
     for chunk in payoffs.chunks():
         ids += chunk.ids
         digests += chunk.digest
-    return ids, digests
+        labels += chunk.label.tolist()
+    return duplicate_warning(ids, digests, labels if labelled else None)
 
 
 def check_choices(

@@ -18,9 +18,11 @@ import torch
 from torch import Tensor
 
 from spectrobe.data.base import ImageData
+from spectrobe.data.pairs import matched
 from spectrobe.errors import BadImageError, InputError
 from spectrobe.models.base import Geometry
 from spectrobe.perturbations.base import Perturbation
+from spectrobe.remote import filesystem_of, reaching
 from spectrobe.studies.robustness.conditions import Condition
 
 _LAYOUT = "expected ROOT/CORRUPTION/SEVERITY/CLASS/image.jpg, severities 1, 2, ..., as ImageNet-C has"
@@ -55,7 +57,7 @@ class StoredImages(Perturbation):
             if isinstance(pixels, BadImageError):
                 if not self.skip:
                     raise pixels
-                self.unreadable[image_id] = str(pixels)
+                self.unreadable[image_id] = pixels.account
             elif pixels.shape != x.shape[1:]:
                 raise InputError(
                     f"{self.name} has image {image_id} at {tuple(pixels.shape)}, expected {tuple(x.shape[1:])} as the "
@@ -70,6 +72,13 @@ class StoredImages(Perturbation):
         except BadImageError as error:
             return BadImageError(f"{self.name}/{error.image}", error.reason)
 
+    def fingerprint(self, image_id: str) -> str:
+        """What the counterpart of an image holds now, as data sets tell it."""
+        try:
+            return self.data.fingerprint(self.partner[image_id], self.geometry)
+        except BadImageError:
+            return "unreadable"
+
     def condition(self, family: str, severity: int | None) -> Condition:
         """Its facts; the severity is what puts it among the corruptions of mCE."""
         kind = "folder" if severity is None else "corruption"
@@ -78,12 +87,11 @@ class StoredImages(Perturbation):
 
 def tree_folders(root: str | os.PathLike[str]) -> dict[tuple[str, int], str]:
     """(corruption, severity) -> its folder, sorted. Raises InputError where no such tree is found."""
-    import fsspec
-
     path = os.fspath(root)
-    filesystem, base = fsspec.core.url_to_fs(path)
-    if not filesystem.isdir(base):
-        raise InputError(f"no such folder: {path!r}; {_LAYOUT}")
+    filesystem, base = filesystem_of(path)
+    with reaching(path):
+        if not filesystem.isdir(base):
+            raise InputError(f"no such folder: {path!r}; {_LAYOUT}")
     found: dict[tuple[str, int], str] = {}
     for corruption, severity, relative in _corruptions(filesystem, base, "", _DEPTH):
         if (corruption, severity) in found:
@@ -100,15 +108,13 @@ def pair(clean: ImageData, positions: Sequence[int], other: ImageData, name: str
     Raises InputError naming the first image without a counterpart, or with another label.
     """
     wanted = [clean.ids[p] for p in positions]
-    keys = next((key for key in (str, _stem) if _finds(key, wanted, other.ids)), str)
-    numbers = {keys(image_id): index for index, image_id in enumerate(other.ids)}
-    missing = [image_id for image_id in wanted if keys(image_id) not in numbers]
+    partner = matched(wanted, other.ids)
+    missing = [image_id for image_id in wanted if image_id not in partner]
     if missing:
         raise InputError(
             f"{name} lacks {len(missing)} of {len(wanted)} images, the first {missing[0]!r}: expected the images of "
             f"{clean.name} under the same paths (the extension may differ), such as {other.ids[0]!r}"
         )
-    partner = {image_id: numbers[keys(image_id)] for image_id in wanted}
     if clean.labels is not None and other.labels is not None:
         own, theirs = clean.labels[list(positions)], other.labels[list(partner.values())]
         if (own != theirs).any():
@@ -162,12 +168,3 @@ def _folders(filesystem: Any, path: str) -> list[str]:
     inside = [e for e in entries if e["type"] == "directory" or (e.get("islink") and filesystem.isdir(e["name"]))]
     names = [PurePosixPath(entry["name"]).name for entry in inside]
     return sorted(name for name in names if not name.startswith((".", "__MACOSX")))
-
-
-def _finds(key: Any, wanted: Sequence[str], there: Sequence[str]) -> bool:
-    keys = {key(image_id) for image_id in there}
-    return len(keys) == len(there) and all(key(image_id) in keys for image_id in wanted)
-
-
-def _stem(image_id: str) -> str:
-    return str(PurePosixPath(image_id).with_suffix(""))

@@ -18,7 +18,7 @@ from spectrobe.data.checks import content_digest
 from spectrobe.engine.batching import halved, is_out_of_memory
 from spectrobe.engine.evaluate import Shard
 from spectrobe.engine.progress import Progress
-from spectrobe.engine.store import Columns
+from spectrobe.engine.shards import Columns
 from spectrobe.errors import BadImageError, InputError, ModelOutputError, SpectrobeError
 from spectrobe.perturbations import Perturbation
 from spectrobe.studies.robustness.conditions import Item
@@ -104,25 +104,9 @@ class RobustnessPlayer:
             n_classes=self.n_classes,
         )
 
-    @torch.no_grad()
     def classified(self, images: Tensor, labels: Tensor, ids: tuple[str, ...]) -> dict[str, np.ndarray]:
-        """Top class int32, right int8, log q of the label in nats float64: (N,) each. ModelOutputError for NaN."""
-        logits = self.forward(images)
-        if logits.shape != (len(images), self.n_classes):
-            raise ModelOutputError(
-                f"expected logits of shape {(len(images), self.n_classes)}, got {tuple(logits.shape)}"
-            )
-        finite = torch.isfinite(logits).all(dim=1)
-        if not bool(finite.all()):
-            bad = ids[int(torch.nonzero(~finite)[0])]
-            raise ModelOutputError(f"the model returned NaN or infinite logits for image {bad!r}")
-        log_q = torch.log_softmax(logits.cpu().double(), dim=1).gather(1, labels.cpu()[:, None])[:, 0]
-        predicted = logits.argmax(1)
-        return {
-            "predicted": predicted.cpu().numpy().astype(np.int32),
-            "right": (predicted == labels).cpu().numpy().astype(np.int8),
-            "log_q": log_q.numpy(),
-        }
+        """What `classified` tells of this model's answers."""
+        return classified(self.forward, self.n_classes, images, labels, ids)
 
     def _measured(self, x: Tensor, y: Tensor) -> dict[str, np.ndarray]:
         pixels = y.flatten(1)
@@ -136,6 +120,27 @@ class RobustnessPlayer:
         if name not in self.told:
             self.told.add(name)
             progress.note(f"failed: {name}: {why}")
+
+
+@torch.no_grad()
+def classified(
+    forward: Forward, n_classes: int, images: Tensor, labels: Tensor, ids: tuple[str, ...]
+) -> dict[str, np.ndarray]:
+    """Top class int32, right int8, log q of the label in nats float64: (N,) each. ModelOutputError for NaN."""
+    logits = forward(images)
+    if logits.shape != (len(images), n_classes):
+        raise ModelOutputError(f"expected logits of shape {(len(images), n_classes)}, got {tuple(logits.shape)}")
+    finite = torch.isfinite(logits).all(dim=1)
+    if not bool(finite.all()):
+        bad = ids[int(torch.nonzero(~finite)[0])]
+        raise ModelOutputError(f"the model returned NaN or infinite logits for image {bad!r}")
+    log_q = torch.log_softmax(logits.cpu().double(), dim=1).gather(1, labels.cpu()[:, None])[:, 0]
+    predicted = logits.argmax(1)
+    return {
+        "predicted": predicted.cpu().numpy().astype(np.int32),
+        "right": (predicted == labels).cpu().numpy().astype(np.int8),
+        "log_q": log_q.numpy(),
+    }
 
 
 def perturbed(perturbation: Perturbation, x: Tensor, labels: Tensor, ids: tuple[str, ...], seed: int) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -20,24 +19,22 @@ from spectrobe.data.checks import check_data
 from spectrobe.data.loader import load_images
 from spectrobe.engine.batching import best_batch_size
 from spectrobe.engine.devices import resolve_device
-from spectrobe.engine.identity import refuse_other
-from spectrobe.engine.local import ImageLoader, Run, run_shards, shard_size, stack_images
-from spectrobe.engine.memory import MemoryRun
-from spectrobe.engine.phases import reach
+from spectrobe.engine.local import ImageLoader, Run, shard_size
+from spectrobe.engine.opening import chosen_order, execution_identity, model_identity, sample_of, self_check
 from spectrobe.engine.progress import Progress
-from spectrobe.engine.store import RunFolder, plain
-from spectrobe.errors import BadImageError, InputError, RunFolderError
+from spectrobe.engine.run import StudyRun, open_run
+from spectrobe.engine.sources import Sources
+from spectrobe.errors import BadImageError, InputError
 from spectrobe.models import open_model
-from spectrobe.models.base import Geometry, Model
-from spectrobe.models.check import check_model
+from spectrobe.models.base import Model
 from spectrobe.models.identity import versions
-from spectrobe.seeding import seeded_order
 from spectrobe.studies.robustness.conditions import Condition, Item, Plan, build
+from spectrobe.studies.robustness.folders import StoredImages
 from spectrobe.studies.robustness.player import RobustnessPlayer
 from spectrobe.studies.robustness.result import RobustnessResult, RobustnessSettings, check_reference
+from spectrobe.studies.robustness.result_json import KIND
 from spectrobe.studies.robustness.rows import FOLDER
-from spectrobe.studies.robustness.stored import StoredSets, open_stored
-from spectrobe.studies.runs import environment
+from spectrobe.studies.robustness.stored import open_stored
 
 N_SAMPLE = 32
 """The self-check looks at this many clean images."""
@@ -61,47 +58,59 @@ class Prepared:
     order: np.ndarray
     player: RobustnessPlayer
     loader: ImageLoader
-    store: Run
-    warnings: tuple[str, ...]
+    run: StudyRun
+    _warnings: tuple[str, ...]
+
+    @property
+    def store(self) -> Run:
+        """Where the shards are."""
+        return self.run.store
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Of the checks, and of what happened on the way."""
+        return (*self._warnings, *self.run.warnings)
 
     @property
     def conditions(self) -> tuple[Condition, ...]:
         """What is measured, in order."""
         return tuple(item.condition for item in self.items)
 
-    @property
-    def ids(self) -> dict[int, str]:
-        """Position -> id of the images of the run."""
-        return {int(p): self.loader.data.ids[int(p)] for p in self.order}
-
     def shards(self) -> dict[int, Sequence[int]]:
         """Index -> positions. At least a batch each, since batches never cross shards."""
-        size = max(shard_size(self.player.passes_per_image), self.player.batch_size)
+        size = max(shard_size(self.player.passes_per_image), self.run.settled["batch_size"])
         return {i: [int(p) for p in self.order[s : s + size]] for i, s in enumerate(range(0, len(self.order), size))}
 
-    def play(self, shards: dict[int, Sequence[int]], progress: Progress) -> None:
-        """Play what is missing of these shards."""
-        before = self.player.batch_size
-        self.player = run_shards(self.player, self.loader, shards, self.store, progress)
-        if self.player.batch_size != before:
-            self.warnings += (f"memory ran out: batches went from {before} to {self.player.batch_size} on the way",)
+    def play(self, shards: dict[int, Sequence[int]], progress: Progress) -> RobustnessPlayer:
+        """Play what is missing of these shards; the player with the batch size that memory allowed."""
+        return self.run.play(self.player, self.loader, shards, progress)
 
-    def finished(self) -> RobustnessResult | None:
+    def finished(self, progress: Progress) -> RobustnessResult | None:
         """The result, when this very run was finished before."""
-        if isinstance(self.store, RunFolder) and self.store.exists("result.json"):
-            return RobustnessResult.from_dict(self.store.read_json("result.json"), self.store)
-        return None
+        content = self.run.finished(progress)
+        return None if content is None else RobustnessResult.from_dict(content, self.run.folder)
 
     def keep(self, result: RobustnessResult) -> RobustnessResult:
         """Store the result, where there is a run folder; the result then reads its rows from there."""
-        if not isinstance(self.store, RunFolder):
-            return result
-        reach("result write")
-        self.store.write_json("result.json", result.to_dict())
-        run = self.store.read_json("run.json")
-        times = {**run.get("times", {}), "finished": time.time()}
-        self.store.write_json("run.json", {**run, "warnings": list(result.warnings), "times": times})
-        return replace(result, _rows=None, _folder=self.store)
+        self.run.keep(result.to_dict(), result.warnings, result.skipped)
+        return result if self.run.folder is None else replace(result, _rows=None, _folder=self.run.folder)
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """Model, images and perturbations, checked. sample: pixels of the first images, on the device."""
+
+    model: Model
+    device: torch.device
+    n_classes: int
+    loader: ImageLoader
+    order: np.ndarray
+    sample: Tensor
+    clean: bool
+    items: tuple[Item, ...]
+    refused: Mapping[str, str]
+    model_identity: Mapping[str, Any]
+    warnings: tuple[str, ...]
 
 
 def prepare(
@@ -122,142 +131,114 @@ def prepare(
     stack: ExitStack,
 ) -> Prepared:
     """Open the model and the data, check them, settle how to run; `stack` gives the model and the folder back."""
-    given_by_name = isinstance(model, str)
+    opened = _open(model, data, plans, tree, against, images, seed, execution["device"], loading)
+    base = opened.loader.data
+    for name, why in opened.refused.items():
+        progress.note(f"failed: {name}: {why}")
+    settings = RobustnessSettings(
+        model_name=opened.model.name,
+        data_name=base.name if opened.clean else PurePosixPath(os.fspath(tree or base.name)).name,
+        data_digest=_digest(base),
+        image_size=(opened.sample.shape[2], opened.sample.shape[3]),
+        confidence=confidence,
+        seed=seed,
+        clean=opened.clean,
+    )
+    conditions = tuple(item.condition for item in opened.items)
+    if reference is not None:
+        ids = {int(p): base.ids[int(p)] for p in opened.order}
+        check_reference(reference, conditions, settings.data_digest, ids)
+    run = open_run(KIND, out, FOLDER, stack)
+    stored = [item.perturbation for item in opened.items if isinstance(item.perturbation, StoredImages)]
+    run.begin(
+        _identity(opened, settings, images, execution["batch_size"]),
+        Sources(base, opened.loader.geometry, counterparts=tuple(one.fingerprint for one in stored)),
+        opened.order,
+        lambda: {"batch_size": _batch_size(opened, execution["batch_size"])},
+        progress=progress,
+        warnings=opened.warnings,
+    )
+    size = run.settled["batch_size"]
+    progress.note(f"float32, batches of {size}")
+    for warning in opened.warnings:
+        progress.note(f"warning: {warning}")
+    forward = stack.enter_context(opened.model.prepared(opened.device))
+    player = RobustnessPlayer(forward, opened.n_classes, opened.items, opened.clean, seed, opened.device, size)
+    return Prepared(
+        settings, opened.model, opened.items, opened.refused, opened.order, player, opened.loader, run, opened.warnings
+    )
+
+
+def _open(
+    model: Any,
+    data: Any,
+    plans: Sequence[Plan],
+    tree: str | os.PathLike[str] | None,
+    against: Any,
+    images: int | None,
+    seed: int,
+    device: str,
+    loading: Mapping[str, Any],
+) -> _Opened:
+    """Open everything, and refuse what cannot be measured."""
     opened = open_model(model)
     known = {"n_classes": opened.n_classes, "class_names": opened.class_names, "class_map": loading["class_map"]}
     columns = {"image_column": loading["image_column"], "label_column": loading["label_column"]}
     clean = None if data is None else open_data(data, **known, **columns)
     stored = open_stored(tree, against, known, columns)
     base, geometry = (clean, opened.geometry) if clean is not None else stored.base(opened.geometry)
-    warnings = _checked(base, opened.n_classes)
-    order = _chosen(base, images, seed)
+    labels = _labels(base)
+    warnings = check_data(base, opened.n_classes)
+    order = chosen_order(base, images, seed)
     loader = PlainLoader(base, geometry, loading["workers"], loading["on_bad_image"])
-    positions, sample = _sample(loader, order)
-    settings = RobustnessSettings(
-        model_name=opened.name,
-        data_name=base.name if clean is not None else PurePosixPath(os.fspath(tree or base.name)).name,
-        data_digest=_digest(base),
-        image_size=(sample.shape[2], sample.shape[3]),
-        confidence=confidence,
-        seed=seed,
-        clean=clean is not None,
-    )
-    device = resolve_device(execution["device"], opened, given_by_name)
-    with opened.prepared(device):
-        labels = torch.from_numpy(_labels(base)[positions])
-        found = check_model(opened, sample.to(device), labels)
+    positions, sample = sample_of(loader, order, N_SAMPLE)
+    place = resolve_device(device, opened, isinstance(model, str))
+    sample = sample.to(place)
+    with opened.prepared(place) as forward:
+        ids = [base.ids[i] for i in positions]
+        found = self_check(opened, sample, torch.from_numpy(labels[positions]), ids)
         warnings += found if clean is not None else []  # perturbed images may well be classified no better than chance
-        n_classes = opened.n_classes or int(opened.forward(sample[:1].to(device)).shape[1])
+        n_classes = opened.n_classes or int(forward(sample[:1]).shape[1])
+        about_model = model_identity(opened, forward, sample)
     warnings += [w for w in check_data(base, n_classes) if w not in warnings]
     items, refused = build(plans, opened)
     pairs, unpaired = stored.paired(base, order, geometry, clean is not None, loading)
     items, refused = [*items, *pairs], {**refused, **unpaired}
     _check_items(items, refused)
-    for name, why in refused.items():
-        progress.note(f"failed: {name}: {why}")
-    player = RobustnessPlayer(opened.forward, n_classes, tuple(items), clean is not None, seed, device, 1)
-    run = Prepared(settings, opened, tuple(items), refused, order, player, loader, MemoryRun(), tuple(warnings))
-    if reference is not None:
-        check_reference(reference, run.conditions, settings.data_digest, run.ids)
-    _settle(run, execution, sample.shape[1:], stored, geometry, images, out, progress, stack)
-    return run
+    return _Opened(
+        opened, place, n_classes, loader, order, sample, clean is not None, tuple(items), refused, about_model,
+        tuple(warnings),
+    )  # fmt: skip
 
 
-def _settle(
-    run: Prepared,
-    execution: Mapping[str, Any],
-    shape: torch.Size,
-    stored: StoredSets,
-    geometry: Geometry,
-    images: int | None,
-    out: str | os.PathLike[str] | None,
-    progress: Progress,
-    stack: ExitStack,
-) -> None:
-    """Take the folder, find out whether it holds this very run, settle the batch size, lend the model."""
-    begun: dict[str, Any] | None = None
-    if out is not None:
-        run.store = folder = RunFolder(out, rows=FOLDER)
-        stack.enter_context(folder.lock())
-        begun = folder.read_json("run.json") if folder.exists("run.json") else None
-    base, device = run.loader.data, run.player.device
-    foolbox = versions("foolbox") if any(c.kind == "minimum-norm" for c in run.conditions) else {}
-    identity = plain(
-        {
-            "settings": run.settings.to_dict(),
-            "selection": {"images": images},
-            "conditions": [condition.to_dict() for condition in run.conditions],
-            "refused": dict(run.refused),
-            "model": dict(run.model.identity()),
-            "data": dict(base.identity()),
-            "loader": dict(base.loader_settings(geometry)) | {"on_bad_image": run.loader.on_bad_image},
-            "device": device.type,
-            "precision": "float32",
-            "asked": {"batch_size": execution["batch_size"]},
-            "threads": torch.get_num_threads(),
-            "versions": {**{name: environment()["versions"].get(name) for name in ("spectrobe", "torch")}, **foolbox},
-        }
-    )
-    if begun is not None:
-        refuse_other(begun["identity"], identity, str(out))
-        size = begun["settled"]["batch_size"]
-    else:
-        size = execution["batch_size"]
-        if size == "auto":
-            with run.model.prepared(device) as forward:
-                size = best_batch_size(forward, shape, device, len(run.order))
-    progress.note(f"float32, batches of {size}")
-    run.player = replace(run.player, forward=stack.enter_context(run.model.prepared(device)), batch_size=size)
-    if begun is None and isinstance(run.store, RunFolder):
-        _begin(run, identity, size)
-    for warning in run.warnings:
-        progress.note(f"warning: {warning}")
+def _identity(opened: _Opened, settings: RobustnessSettings, images: int | None, batch_size: Any) -> dict[str, Any]:
+    conditions = [item.condition for item in opened.items]
+    foolbox = versions("foolbox") if any(condition.kind == "minimum-norm" for condition in conditions) else {}
+    return {
+        "settings": settings.to_dict(),
+        "selection": {"images": images},
+        "conditions": [condition.to_dict() for condition in conditions],
+        "refused": dict(opened.refused),
+        "model": opened.model_identity,
+        **opened.loader.identity(),
+        "precision": "float32",
+        "asked": {"batch_size": batch_size},
+        **execution_identity(opened.device, **foolbox),
+    }
 
 
-def _begin(run: Prepared, identity: dict[str, Any], batch_size: int) -> None:
-    if not isinstance(run.store, RunFolder):
-        return
-    if run.store.shards() or run.store.exists("result.json"):
-        raise RunFolderError(f"{run.store.path}: holds rows but no run.json: choose another folder, or remove them")
-    run.store.write_json(
-        "run.json",
-        {
-            "command": "robustness",
-            "identity": identity,
-            "settled": {"batch_size": batch_size},
-            "images": list(run.ids.values()),
-            "environment": environment(),
-            "warnings": list(run.warnings),
-            "times": {"started": time.time()},
-        },
-    )
-
-
-def _checked(images: ImageData, n_classes: int | None) -> list[str]:
-    if images.labels is None:
-        because = f" ({images.unlabelled_because})" if images.unlabelled_because else ""
-        raise InputError(f"{images.name} has no labels, without which nobody is right or wrong{because}: give labels")
-    return check_data(images, n_classes)
+def _batch_size(opened: _Opened, asked: Any) -> int:
+    if asked != "auto":
+        return int(asked)
+    with opened.model.prepared(opened.device) as forward:
+        return best_batch_size(forward, opened.sample.shape[1:], opened.device, len(opened.order))
 
 
 def _labels(images: ImageData) -> np.ndarray:
+    if images.labels is None:
+        because = f" ({images.unlabelled_because})" if images.unlabelled_because else ""
+        raise InputError(f"{images.name} has no labels, without which nobody is right or wrong{because}: give labels")
     return np.asarray(images.labels, dtype=np.int64)
-
-
-def _chosen(base: ImageData, images: int | None, seed: int) -> np.ndarray:
-    order = seeded_order(base.ids, seed)
-    if images is None:
-        return order
-    if images > len(base):
-        raise InputError(f"expected at most {len(base)} images, which {base.name} has, got images={images}")
-    return order[:images]
-
-
-def _sample(loader: ImageLoader, order: np.ndarray) -> tuple[list[int], Tensor]:
-    found = [(p, image) for p, image in loader.each([int(p) for p in order[:N_SAMPLE]]) if isinstance(image, Tensor)]
-    if not found:
-        raise InputError(f"none of the first {min(N_SAMPLE, len(order))} images of {loader.data.name} can be used")
-    return [p for p, _ in found], stack_images([image for _, image in found])
 
 
 def _digest(images: ImageData) -> str:

@@ -6,11 +6,11 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from spectrobe.errors import InputError, SpectrobeError
 from spectrobe.game.intervals import Estimate, mean_estimate
+from spectrobe.studies.frozen import Frozen
 from spectrobe.studies.robustness import summary as summary_of
 from spectrobe.studies.robustness.conditions import Condition
 from spectrobe.studies.robustness.measures import share_estimate
@@ -61,7 +61,7 @@ class RobustnessSettings:
 
 
 @dataclass(frozen=True)
-class RobustnessResult:
+class RobustnessResult(Frozen):
     """What is left of a model's accuracy under perturbations. All mappings are read-only; intervals are over images.
 
     conditions: what was measured, in order; its names are the keys below.
@@ -104,12 +104,6 @@ class RobustnessResult:
     _rows: Predictions | None = field(default=None, repr=False, compare=False)
     _folder: RunFolder | None = field(default=None, repr=False, compare=False)
 
-    def __post_init__(self) -> None:
-        for f in fields(self):
-            value = getattr(self, f.name)
-            if isinstance(value, dict):
-                object.__setattr__(self, f.name, MappingProxyType(value))
-
     @property
     def model_name(self) -> str:
         """The model, as the user named it."""
@@ -132,7 +126,7 @@ class RobustnessResult:
             return self._rows
         if self._folder is None:
             raise SpectrobeError("this result has no rows: load the run folder it came from")
-        return stored_predictions(self._folder, self._folder.shards(), self._folder.path)[0]
+        return stored_predictions(self._folder, self._folder.all_shards(), self._folder.path)[0]
 
     def relative_to(self, reference: RobustnessResult) -> RobustnessResult:
         """The same result with mCE relative to another model's run.

@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from spectrobe.engine.store import RunFolder
+from spectrobe.engine.environment import environment
+from spectrobe.engine.store import MEND, RunFolder
 from spectrobe.errors import RunFolderError
 from spectrobe.game.intervals import Estimate
 from spectrobe.studies.robustness.conditions import Condition
 from spectrobe.studies.robustness.result import CleanAccuracy, RobustnessResult, RobustnessSettings
 from spectrobe.studies.robustness.rows import FOLDER
 from spectrobe.studies.robustness.sanity import Sanity
-from spectrobe.studies.runs import environment
 
 KIND = "robustness"
 _ESTIMATES = ("mean_corruption_error", "mce")
@@ -65,9 +65,7 @@ def from_dict(content: Mapping[str, Any], folder: RunFolder | None = None) -> Ro
         )
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         where = folder.path if folder else "result.json"
-        raise RunFolderError(
-            f"{where}: result.json is damaged ({error!r}): delete it, and the same call makes it anew"
-        ) from None
+        raise RunFolderError(f"{where}: result.json is damaged ({error!r}): {MEND}") from None
 
 
 def save(result: RobustnessResult, folder: str | os.PathLike[str]) -> None:
@@ -77,7 +75,7 @@ def save(result: RobustnessResult, folder: str | os.PathLike[str]) -> None:
         if run.exists("run.json"):
             raise RunFolderError(f"{run.path}: expected a new folder, found a run: choose another, or remove it")
         identity = {"settings": result.settings.to_dict(), "conditions": [c.to_dict() for c in result.conditions]}
-        run.write_json("run.json", {"command": KIND, "identity": identity, "environment": environment()})
+        run.write_json("run.json", {"command": KIND, "identity": identity, "shards": 1, "environment": environment()})
         run.write_shard(0, result.predictions.columns(), result.skipped)
         run.write_json("result.json", to_dict(result))
 

@@ -1,6 +1,6 @@
 """Can the attacks of a run be believed? A few more passes on a few of its images; a check that fails is a warning.
 
-What can be seen in the rows that every run has is in `robustness_summary.suspicions`; here is what costs extra.
+What can be seen in the rows that every run has is in `summary.suspicions`; here is what costs extra.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from spectrobe.engine.local import ImageLoader
 from spectrobe.engine.progress import Progress
 from spectrobe.models.base import Model
 from spectrobe.perturbations import Perturbation
-from spectrobe.perturbations.attacks import Attack, BoundedAttack, NormNoise
+from spectrobe.perturbations.attacks import Attack, BandPGD, BoundedAttack, NormNoise, outside_bands
 from spectrobe.perturbations.attacks.checks import (
     check_control,
     check_gradient,
     check_growth,
+    check_outside,
     check_steps,
     check_zero_eps,
     zero_gradients,
@@ -69,15 +70,35 @@ class _Trial:
         """Whether the gradient is zero in every pixel, bool (n,)."""
         return self._batches(lambda x, labels, ids: zero_gradients(model, x, labels), 2)
 
+    def outside(self, attack: BandPGD) -> np.ndarray:
+        """Share of the perturbation's energy outside the attack's bands, float64 (n,)."""
+
+        def each(x: Tensor, labels: Tensor, ids: tuple[str, ...]) -> np.ndarray:
+            y = perturbed(attack, x, labels, ids, self.player.seed)
+            return outside_bands(y - x, attack.bands, attack.keep)
+
+        return self._batches(each, passes(attack))
+
     def _batches(self, each: Callable[[Tensor, Tensor, tuple[str, ...]], np.ndarray], cost: int) -> np.ndarray:
-        size, found = self.player.batch_size, []
+        while True:
+            try:
+                found = self._batches_of(self.player.batch_size, each)
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                self.player = self.player.halved()
+                continue
+            self.progress.advance(cost * len(self.rows))
+            self.passes += cost * len(self.rows)
+            return found
+
+    def _batches_of(self, size: int, each: Callable[[Tensor, Tensor, tuple[str, ...]], np.ndarray]) -> np.ndarray:
+        found = []
         for start in range(0, len(self.rows), size):
             part = slice(start, start + size)
             x = self.pixels[part].to(self.player.device)
             labels = torch.from_numpy(self.rows.label[part]).to(self.player.device)
             found.append(each(x, labels, self.rows.ids[part]))
-            self.progress.advance(cost * len(x))
-            self.passes += cost * len(x)
         return np.concatenate(found)
 
 
@@ -89,7 +110,8 @@ def expected_passes(items: Sequence[Item], n_images: int) -> int:
             known: Mapping[str, Any] = item.perturbation.settings
             half = 0 if _has_ladder(items, j) else item.passes
             longer = {setting: 2 * known[setting] for setting in _LONGER if setting in known}
-            cost[item.condition.family] = 3 + half + (attack_passes({**known, **longer}) if longer else 0)
+            again = item.passes if isinstance(item.perturbation, BandPGD) else 0
+            cost[item.condition.family] = 3 + half + again + (attack_passes({**known, **longer}) if longer else 0)
     return min(n_images, N_SANITY) * (sum(cost.values()) + 2 * bool(cost))
 
 
@@ -115,8 +137,6 @@ def check_attacks(
         try:
             done.append(f"{item.condition.name}: {_try(trial, item.perturbation, column, rows)}")
         except Exception as error:  # the run itself is sound
-            if is_out_of_memory(error):
-                raise
             trial.warnings.append(f"{item.condition.name}: could not be checked: {reason(error)}")
     by_gradient = [j for j in tried if getattr(player.items[j].perturbation, "needs_gradient", False)]
     if by_gradient:
@@ -166,6 +186,10 @@ def _try_bounded(trial: _Trial, attack: BoundedAttack, column: int) -> str:
             longer = attack.replace(**{setting: 2 * int(getattr(attack, setting))})
             trial.warnings += check_steps(at_eps, trial.right(longer), name, max(0.02, tolerance))
             tried += f", twice the {setting}"
+    if isinstance(attack, BandPGD):
+        outside = trial.outside(attack)
+        trial.warnings += check_outside(outside, name)
+        tried += f", {np.nanmedian(outside):.2%} of its energy outside the bands (median)"
     return tried
 
 

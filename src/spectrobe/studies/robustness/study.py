@@ -79,7 +79,7 @@ def robustness(
             progress=progress,
             stack=stack,
         )  # fmt: skip
-        result = run.finished()
+        result = run.finished(progress)
         if result is None:
             return run.keep(_relative(_play(run, progress), compared))
         again = _relative(result, compared)
@@ -132,15 +132,15 @@ def _play(run: Prepared, progress: Progress) -> RobustnessResult:
     checks = expected_passes(run.items, len(run.order)) if run.settings.clean else 0
     per_image = run.player.passes_per_image
     progress.expect(per_image * len(run.order) + checks)
-    run.play(shards, progress)
+    player = run.play(shards, progress)
     rows, skipped = stored_predictions(run.store, list(shards))
     if len(rows) < 2:
         raise InputError(f"expected at least 2 readable images, got {len(rows)}: intervals over images need more")
     warnings = list(run.warnings)
-    same = duplicate_warning(rows.ids, rows.digest)
+    same = duplicate_warning(rows.ids, rows.digest, rows.label)
     warnings += [same] if same else []
     found, sanity = (
-        check_attacks(run.player, run.model, run.loader, rows, progress) if run.settings.clean else ([], Sanity())
+        check_attacks(player, run.model, run.loader, rows, progress) if run.settings.clean else ([], Sanity())
     )
     return summarise(
         rows,

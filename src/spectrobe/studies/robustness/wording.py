@@ -8,7 +8,7 @@ import numpy as np
 
 from spectrobe.perturbations.attacks.norms import written_eps
 from spectrobe.studies.robustness.summary import corruption_families
-from spectrobe.studies.words import percent
+from spectrobe.studies.words import left_out, percent
 
 if TYPE_CHECKING:
     from spectrobe.game.intervals import Estimate
@@ -76,7 +76,7 @@ def remarks(result: RobustnessResult) -> list[str]:
     """Warnings, failures, images left out: a line each."""
     lines = [f"warning: {warning}" for warning in result.warnings]
     lines += [f"failed: {name}: {why}" for name, why in result.failed.items()]
-    return lines + [f"left out: {why}" for why in result.skipped.values()]
+    return lines + left_out(result.skipped)
 
 
 def sentence(result: RobustnessResult) -> str:

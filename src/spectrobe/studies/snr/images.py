@@ -1,15 +1,17 @@
-"""The images of a spectral-SNR run: opened, paired with their perturbed versions, cut, checked for one size."""
+"""The images of a spectral-SNR run: opened, paired with their perturbed versions, cut to one size."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from spectrobe.data import open_data
 from spectrobe.data.base import ImageData
-from spectrobe.data.pairs import CentrePatches, PairedData, SizeMismatchError
+from spectrobe.data.encoded import EncodedData
+from spectrobe.data.pairs import SAME_NAMES, CentrePatches, PairedData, SizeMismatchError
 from spectrobe.errors import BadImageError, InputError
 from spectrobe.models import ModelOptions
 from spectrobe.models.base import Geometry, Model
@@ -18,6 +20,8 @@ from spectrobe.seeding import seeded_order
 
 N_SAMPLE = 16
 """So many images are looked at before the run: whether they can be read and are of one size."""
+LEAST_SHARE = 0.25
+"""Of the pixels of a usual image, that the middle of images of different sizes must hold."""
 
 
 def geometry_of(model: Model | None, size: Any, patch: Any) -> Geometry:
@@ -58,13 +62,59 @@ def chosen(images: ImageData, most: int | None, seed: int) -> np.ndarray:
     return seeded_order(images.ids, seed)[:most]
 
 
-def common_shape(images: ImageData, geometry: Geometry, order: np.ndarray, on_bad_image: str) -> tuple[int, int, int]:
-    """(C, H, W) of the images, C of the clean one; InputError when the first ones differ, or none can be read."""
-    shapes: dict[tuple[int, ...], str] = {}
+def in_one_size(
+    images: ImageData, geometry: Geometry, order: np.ndarray, on_bad_image: str
+) -> tuple[ImageData, tuple[int, int, int]]:
+    """The images, and (C, H, W) of each, C of the clean one: as they are, or where sizes differ the middle of each.
+
+    The middle is the largest that all have, not resampled, so that noise keeps its spectrum. Raises InputError where
+    images have no partner, differ from their perturbed version in size, cannot be read (unless such images are
+    skipped), or where the middle would be small beside most of them.
+    """
+    pairs = _inner(images)
+    if isinstance(pairs, PairedData) and pairs.unpaired and on_bad_image == "error":
+        raise InputError(
+            f"{pairs.unpaired}: {SAME_NAMES}; remove or rename these, or leave them out with --on-bad-image skip"
+        )
+    if geometry.size is None and not isinstance(images, CentrePatches):
+        sizes = _sizes(images, geometry, order)
+        if len(set(sizes.values())) > 1:
+            images = CentrePatches(images, _common_middle(sizes))
+    return images, _shape(images, geometry, order, on_bad_image)
+
+
+def _sizes(images: ImageData, geometry: Geometry, order: np.ndarray) -> dict[str, tuple[int, int]]:
+    """Height and width of the images by id, unreadable ones left out: of all files, of a few that must be decoded."""
+    found = {}
+    of_files = isinstance(images.clean if isinstance(images, PairedData) else images, EncodedData)
+    for position in order if of_files else order[:N_SAMPLE]:
+        try:
+            found[images.ids[position]] = images.size(int(position), geometry)
+        except BadImageError:
+            continue  # told when the image is read
+    return found
+
+
+def _common_middle(sizes: Mapping[str, tuple[int, int]]) -> tuple[int, int]:
+    """The largest height and width that all have; InputError where that is less than a quarter of a usual image."""
+    height, width = (min(size[axis] for size in sizes.values()) for axis in (0, 1))
+    usual = float(np.median([one * other for one, other in sizes.values()]))
+    if height * width < LEAST_SHARE * usual:
+        small = min(sizes, key=lambda image: sizes[image][0] * sizes[image][1])
+        raise InputError(
+            f"the images differ in size, and the middle that all have, {height} x {width} pixels, is small beside most "
+            f"of them (the smallest, {small}, is {sizes[small][0]} x {sizes[small][1]}): give --patch HxW with "
+            "--on-bad-image skip to leave smaller ones out, or --size 224 to resize and crop as for a model"
+        )
+    return height, width
+
+
+def _shape(images: ImageData, geometry: Geometry, order: np.ndarray, on_bad_image: str) -> tuple[int, int, int]:
+    shapes: set[tuple[int, ...]] = set()
     differing: list[SizeMismatchError] = []
     for position in order[:N_SAMPLE]:
         try:
-            shapes.setdefault(tuple(images.pixels(int(position), geometry).shape), images.ids[position])
+            shapes.add(tuple(images.pixels(int(position), geometry).shape))
         except SizeMismatchError as error:
             differing.append(error)
         except BadImageError:
@@ -79,14 +129,7 @@ def common_shape(images: ImageData, geometry: Geometry, order: np.ndarray, on_ba
         )
     if not shapes:
         raise InputError(f"none of the first {min(N_SAMPLE, len(order))} images of {images.name} can be used")
-    if len(shapes) > 1:
-        (one, first), (other, second) = list(shapes.items())[:2]
-        height, width = min(shape[1] for shape in shapes), min(shape[2] for shape in shapes)
-        raise InputError(
-            f"the images differ in size ({first}: {one[1]} x {one[2]}, {second}: {other[1]} x {other[2]}): give "
-            f"--patch {height}x{width} for the middle of each as it is, or --size 224 to resize and crop as for a model"
-        )
-    channels, height, width = next(iter(shapes))
+    channels, height, width = shapes.pop()
     return (channels // 2 if isinstance(_inner(images), PairedData) else channels), height, width
 
 
@@ -101,15 +144,25 @@ def pair_name(perturbed: Any, images: ImageData) -> str:
     return f"perturbed {name}" if name == images.name else name
 
 
-def codec_warnings(images: ImageData) -> list[str]:
-    """That the perturbed files are lossy ones."""
+def image_warnings(images: ImageData, patch: Any) -> list[str]:
+    """What to know of the images: cut without being asked, images without a partner, lossy perturbed files."""
+    found = []
+    if isinstance(images, CentrePatches) and patch is None:
+        height, width = images.patch
+        found.append(
+            f"the images differ in size: the middle {height} x {width} pixels of each were measured, as they are "
+            "(--patch HxW takes another part, --size N resizes instead)"
+        )
     pairs = _inner(images)
-    lossy = pairs.lossy() if isinstance(pairs, PairedData) else []
-    if not lossy:
-        return []
-    return [
-        f"the perturbed images are {' and '.join(lossy)} files: what their compression did is part of what is measured"
-    ]
+    if isinstance(pairs, PairedData):
+        if pairs.unpaired:
+            found.append(f"{pairs.unpaired}: left out")
+        if lossy := pairs.lossy():
+            found.append(
+                f"the perturbed images are {' and '.join(lossy)} files: what their compression did is part of what is "
+                "measured"
+            )
+    return found
 
 
 def _sides(name: str, size: Any) -> tuple[int, int]:

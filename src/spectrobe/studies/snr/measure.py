@@ -14,9 +14,10 @@ from spectrobe.data.checks import content_digest
 from spectrobe.engine.batching import halved, is_out_of_memory
 from spectrobe.engine.evaluate import Shard
 from spectrobe.engine.progress import Progress
-from spectrobe.engine.store import Columns
+from spectrobe.engine.shards import Columns
 from spectrobe.errors import MissingExtraError
-from spectrobe.perturbations.attacks import AttackRecord
+from spectrobe.perturbations.attacks import Attack, BandPGD, outside_bands
+from spectrobe.perturbations.attacks.checks import predictions
 from spectrobe.perturbations.base import Perturbation
 from spectrobe.spectrum import Border, CleanSpectra
 from spectrobe.studies.snr.rows import MEASURED, UNATTACKED, SnrRows, concatenated
@@ -59,48 +60,48 @@ class Measurer:
             clean = CleanSpectra(x, self.bands, self.border, self.luminance)
             for name, perturbation in self.perturbations.items():
                 if perturbation is None:
-                    y, status = batch.pixels[:, x.shape[1] :], [MEASURED] * len(x)
+                    made = _Made.plain(self._quantised(batch.pixels[:, x.shape[1] :]))
                 else:
-                    y, status = self._perturbed(perturbation, x, batch)
-                rows[name].append(self._rows(name, batch, clean, y, status))
+                    made = self._perturbed(perturbation, x, batch)
+                rows[name].append(self._rows(name, batch, clean, made))
                 progress.advance(len(x))
         return concatenated([part for parts in rows.values() for part in parts]).columns()
 
-    def _perturbed(self, perturbation: Perturbation, x: Tensor, batch: Shard) -> tuple[Tensor, list[str]]:
+    def _perturbed(self, perturbation: Perturbation, x: Tensor, batch: Shard) -> _Made:
         """Perturbed images and the status of each; where a batch fails, each image gets a try of its own."""
         labels = None if batch.label is None or not self.labels else torch.from_numpy(batch.label)
         try:
-            y = perturbation(x, labels, batch.ids, self.seed)
+            y = self._quantised(perturbation(x, labels, batch.ids, self.seed))
+            return _attacked(perturbation, x, y) if isinstance(perturbation, Attack) else _Made.plain(y)
         except MissingExtraError:
             raise  # no image can go better
         except Exception as error:
             if is_out_of_memory(error):
                 raise
-            if len(x) > 1:
-                each = [
-                    self._perturbed(perturbation, x[i : i + 1], _part(batch, slice(i, i + 1))) for i in range(len(x))
-                ]
-                return torch.cat([y for y, _ in each]), [status for _, one in each for status in one]
-            return x, [_reason(error)]
-        record = getattr(perturbation, "record", None)
-        if not isinstance(record, AttackRecord):
-            return y, [MEASURED] * len(x)
-        return y, [MEASURED if attacked else UNATTACKED for attacked in record.attacked]
+            if len(x) == 1:
+                return _Made.plain(x, _reason(error))
+            alone = (slice(i, i + 1) for i in range(len(x)))
+            return _joined([self._perturbed(perturbation, x[one], _part(batch, one)) for one in alone])
 
-    def _rows(self, name: str, batch: Shard, clean: CleanSpectra, y: Tensor, status: Sequence[str]) -> SnrRows:
-        if self.quantize is not None:
-            levels = 2**self.quantize - 1
-            y = torch.round(y * levels) / levels
-        x = clean.pixels
+    def _quantised(self, y: Tensor) -> Tensor:
+        if self.quantize is None:
+            return y
+        levels = 2**self.quantize - 1
+        rounded: Tensor = torch.round(y * levels) / levels
+        return rounded
+
+    def _rows(self, name: str, batch: Shard, clean: CleanSpectra, made: _Made) -> SnrRows:
+        x, y = clean.pixels, made.pixels
         terms = clean.terms(y)
         delta = (y.to(torch.float64) - x).flatten(1)
         to_border = ((y <= 0) & (x > 0)) | ((y >= 1) & (x < 1))
-        missing = np.asarray([one != MEASURED for one in status])
+        missing = np.asarray([one != MEASURED for one in made.status])
         numbers = {
             "signal": terms.signal, "noise": terms.noise, "cross": terms.cross, "bin_db": terms.bin_db, "dc": terms.dc,
             "l2": delta.norm(dim=1), "linf": delta.abs().amax(1), "clipped": to_border.flatten(1).double().mean(1),
         }  # fmt: skip
         columns = {column: number.numpy().astype(np.float64) for column, number in numbers.items()}
+        columns |= {"fooled": made.fooled.astype(np.float64), "outside": made.outside.astype(np.float64)}
         for column in columns.values():
             column[missing] = np.nan
         return SnrRows(
@@ -108,9 +109,44 @@ class Measurer:
             ids=batch.ids,
             digest=tuple(content_digest(image) for image in x),
             perturbation=(name,) * len(x),
-            status=tuple(status),
+            status=tuple(made.status),
             **columns,
         )
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What came of N images: pixels (N, C, H, W); status, fooled and outside (N,), as in `SnrRows`."""
+
+    pixels: Tensor
+    status: Sequence[str]
+    fooled: np.ndarray
+    outside: np.ndarray
+
+    @classmethod
+    def plain(cls, pixels: Tensor, status: str = MEASURED) -> _Made:
+        """Images that are no attack's."""
+        unknown = np.full(len(pixels), np.nan)
+        return cls(pixels, [status] * len(pixels), unknown, unknown)
+
+
+def _attacked(attack: Attack, x: Tensor, y: Tensor) -> _Made:
+    """An attack's images; success and energy outside its bands are measured on them, not taken from what it says."""
+    attacked = np.ones(len(x), dtype=bool) if attack.record is None else attack.record.attacked
+    fooled = (predictions(attack.model, y) != predictions(attack.model, x)).numpy()
+    outside = np.full(len(x), np.nan)
+    if isinstance(attack, BandPGD):
+        outside = outside_bands(y - x, attack.bands, attack.keep)
+    return _Made(y, [MEASURED if one else UNATTACKED for one in attacked], fooled, outside)
+
+
+def _joined(parts: Sequence[_Made]) -> _Made:
+    return _Made(
+        torch.cat([part.pixels for part in parts]),
+        [status for part in parts for status in part.status],
+        np.concatenate([part.fooled for part in parts]),
+        np.concatenate([part.outside for part in parts]),
+    )
 
 
 def _channels(batch: Shard, perturbations: dict[str, Perturbation | None]) -> int:

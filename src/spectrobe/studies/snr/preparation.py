@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -13,27 +12,27 @@ import numpy as np
 import torch
 
 from spectrobe.bands import BandPartition
+from spectrobe.data.base import ImageData
 from spectrobe.engine.batching import check_batch_size
 from spectrobe.engine.devices import resolve_device
-from spectrobe.engine.identity import refuse_other
-from spectrobe.engine.local import ImageLoader, Run, run_shards
-from spectrobe.engine.memory import MemoryRun
-from spectrobe.engine.phases import reach
+from spectrobe.engine.local import ImageLoader, Run
+from spectrobe.engine.opening import execution_identity, model_identity, sample_of
 from spectrobe.engine.progress import Progress
-from spectrobe.engine.store import RunFolder, plain
-from spectrobe.errors import InputError, RunFolderError
+from spectrobe.engine.run import StudyRun, open_run
+from spectrobe.engine.sources import Sources
+from spectrobe.errors import InputError
 from spectrobe.models import open_model
 from spectrobe.models.base import Model
 from spectrobe.perturbations import Perturbation, PerturbationSpec, as_perturbation, parse_perturbations
 from spectrobe.perturbations.attacks import Attack
-from spectrobe.studies.runs import environment
-from spectrobe.studies.snr.images import chosen, codec_warnings, common_shape, geometry_of, opened_images, pair_name
+from spectrobe.studies.snr.images import chosen, geometry_of, image_warnings, in_one_size, opened_images, pair_name
 from spectrobe.studies.snr.measure import Measurer
 from spectrobe.studies.snr.result import SnrResult, SnrSettings, SnrStudy
 from spectrobe.studies.snr.result_json import KIND, load_snr, study_to_dict
 from spectrobe.studies.snr.summary import rings
 
 _BATCH_FLOATS, _SHARD_FLOATS = 2**23, 2**26
+_KNOWN_BY = 4  # images that a model without weights is known by
 
 
 @dataclass
@@ -44,9 +43,19 @@ class SnrPreparation:
     order: np.ndarray
     measurer: Measurer
     loader: ImageLoader
-    store: Run
+    run: StudyRun
     images_per_shard: int
-    warnings: tuple[str, ...]
+    _warnings: tuple[str, ...]
+
+    @property
+    def store(self) -> Run:
+        """Where the shards are."""
+        return self.run.store
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Of the images, and of what happened on the way."""
+        return (*self._warnings, *self.run.warnings)
 
     def shards(self) -> dict[int, Sequence[int]]:
         """All shards: index -> positions of images."""
@@ -55,31 +64,37 @@ class SnrPreparation:
 
     def measure(self, shards: dict[int, Sequence[int]], progress: Progress) -> None:
         """Measure what is missing of these shards."""
-        before = self.measurer.batch_size
-        self.measurer = run_shards(self.measurer, self.loader, shards, self.store, progress)
-        if self.measurer.batch_size != before:
-            self.warnings += (f"memory ran out: batches went from {before} to {self.measurer.batch_size} on the way",)
+        self.run.play(self.measurer, self.loader, shards, progress)
 
-    def finished(self) -> SnrStudy | None:
+    def finished(self, progress: Progress) -> SnrStudy | None:
         """The results, when this very run was finished before."""
-        if not isinstance(self.store, RunFolder) or not self.store.exists("result.json"):
+        content = self.run.finished(progress)
+        if content is None:
             return None
-        found = load_snr(self.store.read_json("result.json"), self.store)
+        found = load_snr(content, self.run.folder)
         return SnrStudy(found.results, {}) if isinstance(found, SnrResult) else found
 
     def keep(self, study: SnrStudy) -> SnrStudy:
         """Store the results, where there is a run folder; they then read their rows from there."""
-        if not isinstance(self.store, RunFolder):
-            return study
-        reach("result write")
-        self.store.write_json("result.json", study_to_dict(study))
-        run = self.store.read_json("run.json")
         warnings = list(dict.fromkeys(warning for result in study.results.values() for warning in result.warnings))
-        self.store.write_json(
-            "run.json", {**run, "warnings": warnings, "times": {**run.get("times", {}), "finished": time.time()}}
-        )
-        results = {name: replace(one, _rows=None, _folder=self.store) for name, one in study.results.items()}
+        skipped = {image: why for result in study.results.values() for image, why in result.skipped.items()}
+        self.run.keep(study_to_dict(study), warnings, skipped)
+        if self.run.folder is None:
+            return study
+        results = {name: replace(one, _rows=None, _folder=self.run.folder) for name, one in study.results.items()}
         return replace(study, results=results)
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """What is measured, checked. shape: (C, H, W) of a clean image."""
+
+    model: Model | None
+    built: Mapping[str, Perturbation]
+    attacks: Sequence[Attack]
+    loader: ImageLoader
+    order: np.ndarray
+    shape: tuple[int, int, int]
 
 
 def prepare_snr(
@@ -99,65 +114,36 @@ def prepare_snr(
     """Open and check everything; `stack` gives the model and the folder back."""
     _check_choices(perturbations, perturbed, settings, loading)
     check_batch_size(execution["batch_size"])
-    specs = [] if perturbations is None else wanted(perturbations)
-    opened = None if model is None else open_model(model)
-    built = _built(specs, opened)
-    attacks = [one for one in built.values() if isinstance(one, Attack)]
-    labelled = bool(attacks) and settings["labels"] == "given"
-    geometry = geometry_of(opened or (attacks[0].model if attacks else None), selection["size"], selection["patch"])
-    images = opened_images(
-        data, perturbed, selection["patch"], attacks[0].model if labelled else None, loading["class_map"]
+    opened = _open(data, perturbations, perturbed, model, settings, selection, loading)
+    images, order = opened.loader.data, opened.order
+    described = _described(opened, pair_name(perturbed, images), settings)
+    device = _lend(opened, isinstance(model, str), execution["device"], stack)
+    measurer = _measurer(opened, described, perturbed is not None, execution["batch_size"])
+    run = open_run(KIND, out, KIND, stack)
+    warnings = image_warnings(images, selection["patch"])
+    where = execution_identity(device or torch.device("cpu"))
+    run.begin(
+        {
+            "settings": described.to_dict(),
+            "selection": selection,
+            "perturbations": [_identity(one) for one in opened.built.values()],
+            "model": _model_identity(opened),
+            **opened.loader.identity(),
+            **where,
+            "device": None if device is None else device.type,
+            "batch_size": measurer.batch_size,
+        },
+        Sources(images, opened.loader.geometry),
+        order,
+        lambda: {"batch_size": measurer.batch_size},
+        progress=progress,
+        warnings=warnings,
+        defaults={"dc": "apart", "summary": "median", "quantize": None, "border": None},
     )
-    order = chosen(images, selection["images"], settings["seed"])
-    shape = common_shape(images, geometry, order, loading["on_bad_image"])
-    name = pair_name(perturbed, images)
-    bands: BandPartition = settings["bands"]
-    _check_bands(bands, settings["dc"], shape[1:])
-    described = SnrSettings(
-        perturbation=name,
-        data_name=images.name,
-        model_name=opened.name if opened else attacks[0].model.name if attacks else "",
-        image_size=(shape[1], shape[2]),
-        **{**settings, "labels": "" if not attacks else "given" if images.labels is not None else "prediction"},
-    )
-    numel = shape[0] * shape[1] * shape[2]
-    asked = execution["batch_size"]
-    measurer = Measurer(
-        perturbations={name: None} if perturbed is not None else dict(built),
-        bands=rings(bands),
-        border=settings["border"],
-        luminance=settings["luminance"],
-        quantize=settings["quantize"],
-        seed=settings["seed"],
-        batch_size=max(1, min(32, _BATCH_FLOATS // numel)) if asked == "auto" else asked,
-        labels=labelled,
-    )
-    store: Run = MemoryRun() if out is None else RunFolder(out, rows=KIND)
-    device = None
-    if opened is not None and any(attack.model is opened for attack in attacks):
-        device = resolve_device(execution["device"], opened, isinstance(model, str))
-        stack.enter_context(opened.prepared(device))
-    identity = {
-        "settings": described.to_dict(),
-        "selection": selection,
-        "perturbations": [_identity(one) for one in built.values()],
-        "model": None if opened is None else dict(opened.identity()),
-        "data": dict(images.identity()),
-        "loader": dict(images.loader_settings(geometry)) | {"on_bad_image": loading["on_bad_image"]},
-        "device": None if device is None else device.type,
-        "batch_size": measurer.batch_size,
-        "threads": torch.get_num_threads(),
-        "versions": {name: environment()["versions"].get(name) for name in ("spectrobe", "torch")},
-    }
-    warnings = codec_warnings(images)
-    if isinstance(store, RunFolder):
-        stack.enter_context(store.lock())
-        _begin_or_go_on(store, plain(identity), [images.ids[int(p)] for p in order], warnings)
     for warning in warnings:
         progress.note(f"warning: {warning}")
-    loader = ImageLoader(images, geometry, loading["workers"], loading["on_bad_image"])
-    per_shard = max(measurer.batch_size, min(64, _SHARD_FLOATS // numel))
-    return SnrPreparation(described, order, measurer, loader, store, per_shard, tuple(warnings))
+    per_shard = max(measurer.batch_size, min(64, _SHARD_FLOATS // int(np.prod(opened.shape))))
+    return SnrPreparation(described, order, measurer, opened.loader, run, per_shard, tuple(warnings))
 
 
 def wanted(perturbations: Any) -> list[Perturbation | PerturbationSpec]:
@@ -169,6 +155,68 @@ def wanted(perturbations: Any) -> list[Perturbation | PerturbationSpec]:
     if isinstance(perturbations, Sequence):
         return [one for some in perturbations for one in wanted(some)]
     return [as_perturbation(perturbations)]
+
+
+def _open(
+    data: Any,
+    perturbations: Any,
+    perturbed: Any,
+    model: Any,
+    settings: Mapping[str, Any],
+    selection: Mapping[str, Any],
+    loading: Mapping[str, Any],
+) -> _Opened:
+    """Open model, perturbations and images, and refuse what cannot be measured."""
+    opened = None if model is None else open_model(model)
+    built = _built([] if perturbations is None else wanted(perturbations), opened)
+    attacks = [one for one in built.values() if isinstance(one, Attack)]
+    geometry = geometry_of(opened or (attacks[0].model if attacks else None), selection["size"], selection["patch"])
+    labelled = bool(attacks) and settings["labels"] == "given"
+    images: ImageData = opened_images(
+        data, perturbed, selection["patch"], attacks[0].model if labelled else None, loading["class_map"]
+    )
+    order = chosen(images, selection["images"], settings["seed"])
+    images, shape = in_one_size(images, geometry, order, loading["on_bad_image"])
+    _check_bands(settings["bands"], settings["dc"], shape[1:])
+    loader = ImageLoader(images, geometry, loading["workers"], loading["on_bad_image"])
+    return _Opened(opened, built, attacks, loader, order, shape)
+
+
+def _described(opened: _Opened, perturbation: str, settings: Mapping[str, Any]) -> SnrSettings:
+    model = opened.model or (opened.attacks[0].model if opened.attacks else None)
+    images = opened.loader.data
+    labels = "" if not opened.attacks else "given" if images.labels is not None else "prediction"
+    return SnrSettings(
+        perturbation=perturbation,
+        data_name=images.name,
+        model_name=model.name if model else "",
+        image_size=(opened.shape[1], opened.shape[2]),
+        **{**settings, "labels": labels},
+    )
+
+
+def _lend(opened: _Opened, given_by_name: bool, device: str, stack: ExitStack) -> torch.device | None:
+    """Put the model that attacks attack where it is to run; None without one."""
+    if opened.model is None or not any(attack.model is opened.model for attack in opened.attacks):
+        return None
+    place = resolve_device(device, opened.model, given_by_name)
+    stack.enter_context(opened.model.prepared(place))
+    return place
+
+
+def _measurer(opened: _Opened, settings: SnrSettings, paired: bool, batch_size: Any) -> Measurer:
+    fitting = max(1, min(32, _BATCH_FLOATS // int(np.prod(opened.shape))))
+    border: Any = settings.border  # one of those that `_check_choices` lets pass
+    return Measurer(
+        perturbations={settings.perturbation: None} if paired else dict(opened.built),
+        bands=rings(settings.bands),
+        border=border,
+        luminance=settings.luminance,
+        quantize=settings.quantize,
+        seed=settings.seed,
+        batch_size=fitting if batch_size == "auto" else batch_size,
+        labels=settings.labels == "given",
+    )
 
 
 def _check_choices(perturbations: Any, perturbed: Any, settings: Mapping[str, Any], loading: Mapping[str, Any]) -> None:
@@ -199,6 +247,17 @@ def _built(specs: Sequence[Perturbation | PerturbationSpec], model: Model | None
     return built
 
 
+def _model_identity(opened: _Opened) -> dict[str, Any] | None:
+    """Of the model that was given; one that shows no weights is known by its logits where it is attacked."""
+    model = opened.model
+    if model is None:
+        return None
+    if not any(attack.model is model for attack in opened.attacks):
+        return dict(model.identity())
+    sample = sample_of(opened.loader, opened.order, _KNOWN_BY)[1].to(model.device)
+    return model_identity(model, model.forward, sample)
+
+
 def _identity(perturbation: Perturbation) -> dict[str, Any]:
     function = getattr(perturbation, "function", None)
     found: dict[str, Any] = {"item": str(perturbation), "settings": perturbation.settings}
@@ -219,25 +278,3 @@ def _check_bands(bands: BandPartition, dc: str, size: tuple[int, ...]) -> None:
             f"bands {bands} on {size[0]} x {size[1]} pixels leave the mean alone in band 0, which dc='apart' takes "
             "out: use fewer bands, or dc='in-band'"
         )
-
-
-def _begin_or_go_on(store: RunFolder, identity: dict[str, Any], images: list[str], warnings: Sequence[str]) -> None:
-    if store.exists("run.json"):
-        begun = store.read_json("run.json")
-        was = {"command": begun.get("command"), **begun.get("identity", {})}
-        refuse_other(was, {"command": KIND, **identity}, store.path)
-        return
-    if store.shards():
-        raise RunFolderError(f"{store.path}: holds rows but no run.json: choose another folder, or remove them")
-    store.write_json(
-        "run.json",
-        {
-            "command": KIND,
-            "identity": identity,
-            "defaults": {"dc": "apart", "summary": "median", "quantize": None, "border": None},
-            "images": images,
-            "environment": environment(),
-            "warnings": list(warnings),
-            "times": {"started": time.time()},
-        },
-    )

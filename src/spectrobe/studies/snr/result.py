@@ -12,6 +12,7 @@ import numpy as np
 from spectrobe.bands import BandPartition
 from spectrobe.errors import InputError, SpectrobeError
 from spectrobe.game.intervals import Estimate
+from spectrobe.studies.frozen import Frozen
 from spectrobe.studies.snr.rows import SnrRows, rows_by_perturbation
 from spectrobe.studies.snr.statistics import NON_ROBUST, ROBUST, Decay
 
@@ -56,7 +57,7 @@ class SnrSettings:
 
 
 @dataclass(frozen=True)
-class SnrResult:
+class SnrResult(Frozen):
     """What one perturbation leaves of each frequency band of the images. Arrays are read-only float64; M bands.
 
     db: (M,) SNR in dB, by default the median over images; infinite where the band is not touched.   stderr: (M,).
@@ -67,7 +68,9 @@ class SnrResult:
     non_robust_below, robust_above: the bands that break it.
     frequency: (M,) mean |f| of each band in cycles/pixel, NaN for the mean's own band.
     n_images: measured.   clipped_share: of the pixel values, taken to 0 or 1 by the perturbation.   delivered: median
-    "l2" and "linf" norm of the perturbation.   unattacked: images an attack left alone, misclassified already.
+    "l2" and "linf" norm of the perturbation; of attacks also the share of images that "fooled" the model and, where
+    they keep to bands, the median share of energy "outside_bands".   unattacked: images an attack left alone,
+    misclassified already.
     failed: image -> why the perturbation failed on it.   skipped: unreadable images.   warnings: what to know.
     """
 
@@ -94,12 +97,6 @@ class SnrResult:
     warnings: tuple[str, ...] = ()
     _rows: SnrRows | None = field(default=None, repr=False, compare=False)
     _folder: RunFolder | None = field(default=None, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        for f in fields(self):
-            array = getattr(self, f.name)
-            if isinstance(array, np.ndarray):
-                array.setflags(write=False)
 
     @property
     def perturbation(self) -> str:
@@ -145,7 +142,7 @@ class SnrResult:
         """The measured images' rows, by position; SpectrobeError when the result was loaded without them."""
         rows = self._rows
         if rows is None and self._folder is not None:
-            rows = rows_by_perturbation(self._folder).get(self.perturbation)
+            rows = rows_by_perturbation(self._folder, self._folder.all_shards()).get(self.perturbation)
         if rows is None:
             raise SpectrobeError("this result has no rows: load the run folder it came from")
         return rows
@@ -219,7 +216,7 @@ class SnrResult:
 
 
 @dataclass(frozen=True)
-class SnrStudy:
+class SnrStudy(Frozen):
     """Several perturbations of the same images.
 
     results: by the perturbation's name, in the order given.   failed: perturbations that worked on no image, and why.

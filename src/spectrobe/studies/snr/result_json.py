@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from spectrobe.engine.store import RunFolder
+from spectrobe.engine.environment import environment
+from spectrobe.engine.store import MEND, RunFolder
 from spectrobe.errors import RunFolderError
 from spectrobe.game.intervals import Estimate
-from spectrobe.studies.runs import environment
 from spectrobe.studies.snr.result import SnrResult, SnrSettings, SnrStudy
 from spectrobe.studies.snr.rows import concatenated
 from spectrobe.studies.snr.statistics import Decay
@@ -53,9 +53,7 @@ def load_snr(content: Mapping[str, Any], folder: RunFolder | None = None) -> Snr
         study = SnrStudy({result.perturbation: result for result in results}, dict(content["failed"]))
     except (KeyError, TypeError, ValueError, IndexError) as error:
         where = folder.path if folder else "result.json"
-        raise RunFolderError(
-            f"{where}: result.json is damaged ({error!r}): delete it, and the same call makes it anew"
-        ) from None
+        raise RunFolderError(f"{where}: result.json is damaged ({error!r}): {MEND}") from None
     return results[0] if len(results) == 1 and not study.failed else study
 
 
@@ -66,7 +64,9 @@ def save(study: SnrStudy, folder: str | os.PathLike[str]) -> None:
         if run.exists("run.json"):
             raise RunFolderError(f"{run.path}: expected a new folder, found a run: choose another, or remove it")
         settings = [result.settings.to_dict() for result in study.results.values()]
-        run.write_json("run.json", {"command": KIND, "identity": {"settings": settings}, "environment": environment()})
+        identity = {"settings": settings}
+        about = {"command": KIND, "identity": identity, "shards": 1, "environment": environment()}
+        run.write_json("run.json", about)
         rows = concatenated([result.rows() for result in study.results.values()])
         skipped = {image: why for result in study.results.values() for image, why in result.skipped.items()}
         run.write_shard(0, rows.columns(), skipped)

@@ -25,7 +25,9 @@ class SnrRows:
     status: N strings, "" measured, "unattacked" (an attack leaves images alone that are misclassified already), or why
     the perturbation failed; such rows hold NaN.   signal, noise, cross, bin_db: float64 (N, M) and dc: float64 (N, 3),
     as in `spectrobe.spectrum.SnrTerms`.   l2, linf: norm of the perturbation.   clipped: share of the pixel values
-    that it took to 0 or 1.
+    that it took to 0 or 1.   fooled: 1 where the model's class on an attack's image is another than on the clean one,
+    else 0.   outside: share of the energy of a band-limited attack outside the bands it keeps to. Both float64 (N,),
+    NaN where there is no such attack.
     """
 
     position: np.ndarray
@@ -41,6 +43,8 @@ class SnrRows:
     l2: np.ndarray
     linf: np.ndarray
     clipped: np.ndarray
+    fooled: np.ndarray
+    outside: np.ndarray
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -100,10 +104,10 @@ def concatenated(parts: Sequence[SnrRows]) -> SnrRows:
     return SnrRows(**merged)
 
 
-def rows_by_perturbation(run: Run) -> dict[str, SnrRows]:
-    """Each perturbation's rows, by position."""
+def rows_by_perturbation(run: Run, shards: Sequence[int]) -> dict[str, SnrRows]:
+    """Each perturbation's rows of some shards, by position."""
     parts: dict[str, list[SnrRows]] = {}
-    for index in run.shards():
+    for index in shards:
         columns = run.read_shard(index)[0]
         if columns is None:
             continue

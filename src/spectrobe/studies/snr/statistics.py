@@ -7,6 +7,7 @@ of sums have a studentised bootstrap; slopes a bootstrap over images, all bands 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -218,7 +219,8 @@ def _resampled_medians(values: np.ndarray, seed: int) -> np.ndarray:
     picks = numpy_generator(seed, n, "snr bootstrap").integers(n, size=(N_REPLICATES, n))
     missing = bool(np.isnan(values).any())
     step = max(1, _CHUNK // (n * m))
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore"), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)  # a band without energy has no median
         drawn = (values[picks[start : start + step]] for start in range(0, N_REPLICATES, step))
         parts: list[np.ndarray] = [np.nanmedian(d, axis=1) if missing else np.median(d, axis=1) for d in drawn]
     return np.concatenate(parts)

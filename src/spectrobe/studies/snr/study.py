@@ -16,6 +16,7 @@ from spectrobe.spectrum import Border
 from spectrobe.studies.snr.preparation import SnrPreparation, prepare_snr, wanted
 from spectrobe.studies.snr.result import SnrResult, SnrStudy
 from spectrobe.studies.snr.rows import SnrRows, rows_by_perturbation
+from spectrobe.studies.snr.sanity import check_attacks
 from spectrobe.studies.snr.statistics import decibels, forecast_stderr
 from spectrobe.studies.snr.summary import check_summary, summarise
 
@@ -92,7 +93,8 @@ def snr_study(
     out: a run folder, new or of this very run, which then goes on.
 
     A perturbation that fails on some images is measured on the others, one that fails on all is listed in `failed`.
-    Source: section 6 of docs/method.md; the claim is that of Luo, McDermott & O'Riordan, TMLR 2024, arXiv 2408.01139.
+    Attacks are checked as `robustness` checks them, on up to 20 images; what speaks against one is a warning.
+    Source: docs/method.md, "Spectral SNR"; the claim: Luo, McDermott & O'Riordan, TMLR 2024, arXiv 2408.01139.
     """
     check_confidence(confidence)
     partition = BandPartition.of(bands)
@@ -115,7 +117,7 @@ def snr_study(
             progress=progress,
             stack=stack,
         )  # fmt: skip
-        return run.finished() or _play(run, progress)
+        return run.finished(progress) or _play(run, progress)
 
 
 def _play(run: SnrPreparation, progress: Progress) -> SnrStudy:
@@ -124,20 +126,19 @@ def _play(run: SnrPreparation, progress: Progress) -> SnrStudy:
     first = {index: shards[index] for index in list(shards)[:1]}
     run.measure(first, progress)
     if len(shards) > 1:
-        progress.note(_forecast(rows_by_perturbation(run.store), len(run.order)))
+        progress.note(_forecast(rows_by_perturbation(run.store, list(first)), len(run.order)))
         run.measure({index: positions for index, positions in shards.items() if index not in first}, progress)
-    skipped: dict[str, str] = {}
-    for index in shards:
-        skipped |= run.store.read_shard(index)[1]
+    skipped = run.run.skipped(list(shards))
     results: dict[str, SnrResult] = {}
     failed: dict[str, str] = {}
-    rows = rows_by_perturbation(run.store)
+    rows = rows_by_perturbation(run.store, list(shards))
     if not rows:
         raise InputError(f"no image was measured: all {len(skipped)} were left out ({next(iter(skipped.values()))})")
+    suspicions = check_attacks(run.measurer, run.loader, rows, progress)
     for name in run.measurer.perturbations:
         settings = replace(run.settings, perturbation=name)
         try:
-            results[name] = summarise(rows[name], settings, skipped, run.warnings)
+            results[name] = summarise(rows[name], settings, skipped, (*run.warnings, *suspicions.get(name, ())))
         except InputError as error:
             failed[name] = str(error)
     if not results:

@@ -79,13 +79,23 @@ def summarise(rows: SnrRows, settings: SnrSettings, skipped: Mapping[str, str], 
         frequency=frequency,
         n_images=len(measured),
         clipped_share=float(measured.clipped.mean()),
-        delivered={"l2": float(np.median(measured.l2)), "linf": float(np.median(measured.linf))},
+        delivered=_delivered(measured),
         unattacked=sum(status == UNATTACKED for status in rows.status),
         failed=failed,
         skipped=dict(skipped),
         warnings=tuple(dict.fromkeys((*warnings, *_warnings(rows, measured, settings)))),
         _rows=rows,
     )
+
+
+def _delivered(measured: SnrRows) -> dict[str, float]:
+    """Median norms; of attacks the share of images that fool the model, and the median energy outside their bands."""
+    delivered = {"l2": float(np.median(measured.l2)), "linf": float(np.median(measured.linf))}
+    if np.isfinite(measured.fooled).any():
+        delivered["fooled"] = float(np.nanmean(measured.fooled))
+    if np.isfinite(measured.outside).any():
+        delivered["outside_bands"] = float(np.nanmedian(measured.outside))
+    return delivered
 
 
 def _summaries(energies: Energies, summary: str, confidence: float, seed: int) -> tuple[Summary, Summary]:

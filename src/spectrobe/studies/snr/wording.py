@@ -99,17 +99,20 @@ def sentence(result: SnrResult) -> str:
     if result.pattern == "none":
         return f"No frequency survives {name}, neither low nor high ones."
     if not lost or not robust:
-        known = f"bands {_bands(robust)} survive" if robust else f"bands {_bands(lost)} are lost"
+        known = f"{_named(robust)} survive" if robust else f"{_named(lost)} lost"
         return f"These {result.n_images} images cannot tell whether {name} spares low frequencies: {known}{unclear}."
     if result.prefix:
         edges = result.bands.cycles_per_pixel()
+        below, above = edges[robust[-1], 1], edges[lost[0], 0]
+        if below == 0:
+            return f"The mean alone survives {name}, frequencies from low to high are lost{unclear}."
         return (
-            f"Low frequencies survive {name} (up to {edges[robust[-1], 1]:.3g} cycles/pixel), high ones are lost (from "
-            f"{edges[lost[0], 0]:.3g}){unclear}."
+            f"Low frequencies survive {name} (below {below:.3g} cycles/pixel, waves longer than {1 / below:.3g} "
+            f"pixels), high ones are lost (above {above:.3g}, waves shorter than {1 / above:.3g} pixels){unclear}."
         )
     return (
-        f"The bands that survive {name} are not the lowest ones: {_bands(result.non_robust_below)} lost below a "
-        f"surviving one, {_bands(result.robust_above)} surviving above a lost one{unclear}."
+        f"What survives {name} is not the lowest frequencies: {_named(result.non_robust_below)} lost below a surviving "
+        f"one, {_named(result.robust_above)} surviving above a lost one{unclear}."
     )
 
 
@@ -123,11 +126,17 @@ def mean_line(result: SnrResult) -> str:
 
 
 def delivered_line(result: SnrResult) -> str:
-    """How large the perturbation was."""
-    return (
-        f"perturbation: median norm L2 {result.delivered['l2']:.4g}, Linf {result.delivered['linf']:.4g}; "
+    """How large the perturbation was, and what attacks did with it."""
+    delivered = result.delivered
+    line = (
+        f"perturbation: median norm L2 {delivered['l2']:.4g}, Linf {delivered['linf']:.4g}; "
         f"{100 * result.clipped_share:.2g}% of the pixel values taken to 0 or 1"
     )
+    if "fooled" in delivered:
+        line += f"; {percent(round(delivered['fooled'], 3))} of the images fool the model"
+    if "outside_bands" in delivered:
+        line += f"; {100 * delivered['outside_bands']:.2g}% of its energy (median) outside the bands it keeps to"
+    return line
 
 
 def decay_line(result: SnrResult) -> str:
@@ -143,7 +152,7 @@ def decay_line(result: SnrResult) -> str:
         if difference > 0
         else "exponential fits better"
     )
-    out = f"; left out: bands {_bands(decay.left_out)}" if decay.left_out else ""
+    out = f"; left out: {_named(decay.left_out)}" if decay.left_out else ""
     return (
         f"decay: {slope_text(decay.db_per_octave)} dB/octave, {slope_text(decay.db_per_cycle, 0)} dB per cycle/pixel; "
         f"{fit} (AIC {decay.aic_octave:.1f} for a power law, {decay.aic_cycle:.1f} for an exponential){out}"
@@ -202,6 +211,11 @@ def _bands(bands: Sequence[int]) -> str:
     return ", ".join(f"{low}" if low == high else f"{low}-{high}" for low, high in runs)
 
 
+def _named(bands: Sequence[int]) -> str:
+    """band 4, bands 4-6"""
+    return f"{'band' if len(bands) == 1 else 'bands'} {_bands(bands)}"
+
+
 def _unclear(category: Sequence[str]) -> str:
     unclear = [band for band, kind in enumerate(category) if kind == UNDECIDED]
-    return f"; bands {_bands(unclear)} undecided" if unclear else ""
+    return f"; {_named(unclear)} undecided" if unclear else ""

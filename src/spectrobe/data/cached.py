@@ -1,0 +1,82 @@
+"""Images decoded once for several models of one input size, kept in memory as long as there is room."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spectrobe.data.base import ImageData
+from spectrobe.errors import BadImageError
+from spectrobe.models.base import Geometry
+
+
+@dataclass
+class PixelCache:
+    """Decoded images by geometry and id. most_bytes: above which images are decoded anew each time.
+
+    decoded, reused: how often an image was decoded, and found here instead.
+    """
+
+    most_bytes: int = 2 * 2**30
+    decoded: int = 0
+    reused: int = 0
+    bytes: int = 0
+    _kept: dict[tuple[Geometry, str], Tensor | BadImageError] = field(default_factory=dict, repr=False)
+
+    def pixels(self, data: ImageData, index: int, geometry: Geometry) -> Tensor:
+        """What `data.pixels` gives, to the bit; BadImageError likewise."""
+        key = geometry, data.ids[index]
+        if key not in self._kept:
+            return self._first(data, index, key)
+        self.reused += 1
+        found = self._kept[key]
+        if isinstance(found, BadImageError):
+            raise found
+        return _as_given(found)
+
+    def _first(self, data: ImageData, index: int, key: tuple[Geometry, str]) -> Tensor:
+        self.decoded += 1
+        try:
+            pixels = data.pixels(index, key[0])
+        except BadImageError as error:
+            self._kept[key] = error
+            raise
+        small = (pixels * 255).round().clamp(0, 255).to(torch.uint8)
+        kept = small if torch.equal(_as_given(small), pixels) else pixels.clone()
+        size = kept.element_size() * kept.nelement()
+        if self.bytes + size <= self.most_bytes:
+            self.bytes += size
+            self._kept[key] = kept
+        return pixels
+
+
+class CachedData(ImageData):
+    """A data set whose pixels are kept; labels, identity and settings are its own, so that runs are the same with it.
+
+    Give several of these one cache only when they are the same images: ids are all it goes by.
+    """
+
+    in_memory = True  # worker processes would each fill a cache of their own
+
+    def __init__(self, data: ImageData, cache: PixelCache) -> None:
+        self.data, self.cache = data, cache
+        self.name, self.ids, self.labels = data.name, data.ids, data.labels
+        self.class_names, self.unlabelled_because = data.class_names, data.unlabelled_because
+
+    def pixels(self, index: int, geometry: Geometry) -> Tensor:
+        return self.cache.pixels(self.data, index, geometry)
+
+    def identity(self) -> Mapping[str, Any]:
+        return self.data.identity()
+
+    def loader_settings(self, geometry: Geometry) -> Mapping[str, Any]:
+        return self.data.loader_settings(geometry)
+
+
+def _as_given(kept: Tensor) -> Tensor:
+    """A copy that its user may write into: float32 in [0, 1]."""
+    return kept.float() / 255 if kept.dtype == torch.uint8 else kept.clone()

@@ -1,0 +1,103 @@
+"""What a zoo will cost: forward passes of every run, and seconds from a measured batch of each model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from spectrobe.bands import BandPartition
+from spectrobe.data.base import ImageData
+from spectrobe.engine.absence import absence_class
+from spectrobe.engine.batching import noise, seconds_per_batch
+from spectrobe.engine.store import RunFolder
+from spectrobe.errors import BadImageError, InputError
+from spectrobe.game.coalitions import make_design
+from spectrobe.models.base import Model
+from spectrobe.studies.robustness.conditions import Plan, build
+
+BATCH = 32
+"""Images a batch that times are taken with."""
+_BACKWARD = 3.0  # a step of a gradient attack costs about three forward passes
+_GRADIENT_KINDS = ("attack", "minimum-norm")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one model. decompose, robustness: forward passes left to do.   seconds: for both.   size: of its input."""
+
+    name: str
+    size: tuple[int, int]
+    decompose: int
+    robustness: int
+    seconds: float
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to do."""
+        return not self.decompose and not self.robustness
+
+
+def cost_of(
+    name: str,
+    model: Model,
+    data: ImageData,
+    folder: str,
+    *,
+    bands: BandPartition,
+    design: str,
+    absences: Sequence[str],
+    plans: Sequence[Plan],
+    images: int,
+    robustness_images: int,
+    device: torch.device,
+) -> Cost:
+    """What is left to do for one model, with seconds from two forward passes of 32 images."""
+    shape = _shape(data, model)
+    decompose = sum(
+        images * (make_design(design, bands.n_bands).n_coalitions - absence_class(absence).constant)
+        for absence in absences
+        if not RunFolder(f"{folder}/decompose-{absence}").exists("result.json")
+    )
+    forward_passes = gradients = 0
+    if not RunFolder(f"{folder}/robustness").exists("result.json"):
+        items, _ = build(plans, model)
+        forward_passes = robustness_images * (1 + sum(item.passes for item in items))
+        steps = sum(item.passes for item in items if item.condition.kind in _GRADIENT_KINDS)
+        gradients = robustness_images * steps
+    with model.prepared(device) as forward:
+        one = seconds_per_batch(forward, noise(BATCH, shape, device), repeats=1) / BATCH
+    passes = decompose + forward_passes + (_BACKWARD - 1) * gradients
+    return Cost(name, (shape[1], shape[2]), decompose, forward_passes, one * passes)
+
+
+def summary(costs: Sequence[Cost]) -> list[str]:
+    """The whole budget in a few lines, and what is shared."""
+    sizes: dict[tuple[int, int], int] = {}
+    for cost in costs:
+        sizes[cost.size] = sizes.get(cost.size, 0) + 1
+    passes = sum(cost.decompose + cost.robustness for cost in costs)
+    seconds = sum(cost.seconds for cost in costs)
+    shared = ", ".join(f"{h}x{w} for {n} models" for (h, w), n in sizes.items())
+    return [
+        f"{len(costs)} models, {passes:,} forward passes, about {duration(seconds)} "
+        "(a step of an attack counted as three; images of corruptions not counted)",
+        f"images are decoded once and kept in memory, at {shared}; bands are cut anew for each model",
+    ]
+
+
+def _shape(data: ImageData, model: Model) -> torch.Size:
+    """(C, H, W) of the first image that can be read."""
+    for index in range(len(data)):
+        try:
+            return data.pixels(index, model.geometry).shape
+        except BadImageError:
+            continue
+    raise InputError(f"none of the images of {data.name} can be read")
+
+
+def duration(seconds: float) -> str:
+    """Seconds, minutes or hours."""
+    minutes = seconds / 60
+    return f"{seconds:.0f} s" if seconds < 90 else f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"
