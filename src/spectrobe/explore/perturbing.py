@@ -18,8 +18,8 @@ from spectrobe.perturbations.registry import build, lookup
 RADII = ("1/255", "2/255", "4/255", "8/255", "16/255")
 _WITHIN_A_RADIUS = {
     "noise_linf": "Random noise within the radius: what attacks are compared with",
-    "fgsm_linf": "Attack: one step along the sign of the gradient",
-    "pgd_linf": "Attack: 20 steps, the strongest of them kept",
+    "fgsm_linf": "Attack: one step along the gradient",
+    "pgd_linf": "Attack: 20 steps along the gradient, which take a few seconds",
 }
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from spectrobe.engine.evaluate import Evaluator, Shard
 from spectrobe.engine.progress import Progress
@@ -18,7 +19,7 @@ from spectrobe.game.values import LogLikelihood
 from spectrobe.seeding import torch_generator
 
 _STEP_SECONDS = 0.4  # of a batch: how long another question may have to wait for the model
-_MOST_A_BATCH = 64
+_MOST_A_BATCH, _TIMED = 64, 3
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,10 @@ def _batch_size(session: Session) -> int:
     """As many images as the model takes in a fraction of a second, so that other questions need not wait for long."""
     height, width = session.image_size
     image = torch.rand(1, session.model.geometry.channels, height, width, generator=torch_generator(0, "time a pass"))
+    return int(max(1, min(_MOST_A_BATCH, _STEP_SECONDS / min(_seconds(session, image) for _ in range(_TIMED)))))
+
+
+def _seconds(session: Session, image: Tensor) -> float:
     started = time.perf_counter()
     session.forward(image)
-    seconds = time.perf_counter() - started
-    return int(max(1, min(_MOST_A_BATCH, _STEP_SECONDS / seconds)))
+    return time.perf_counter() - started
