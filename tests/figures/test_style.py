@@ -74,7 +74,7 @@ class TestStyled:
         assert ax.get_facecolor() == (1, 1, 1, 1)
 
     def test_widths_are_those_of_a_two_column_page(self) -> None:
-        assert (COLUMN_WIDTH, PAGE_WIDTH) == (3.3, 6.9)
+        assert (COLUMN_WIDTH, PAGE_WIDTH) == (3.25, 6.75)
 
 
 class TestSaveFigure:
@@ -96,6 +96,17 @@ class TestSaveFigure:
             _, png = save_figure(figure, tmp_path, "empty")
         header = Path(png).read_bytes()[16:24]
         assert (int.from_bytes(header[:4], "big"), int.from_bytes(header[4:], "big")) == (400, 200)
+
+    def test_a_disk_that_fills_up_leaves_no_half_of_a_figure(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def full(*_: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr("os.fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            save_figure(Figure(figsize=(1, 1)), tmp_path / "figures", "empty")
+        assert list((tmp_path / "figures").iterdir()) == []
 
     def test_writes_where_fsspec_can(self) -> None:
         import fsspec
