@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from spectrobe.data.decode import decode_image
 from spectrobe.errors import InputError, MissingExtraError
 from spectrobe.models import open_model
 from spectrobe.models.timm_models import timm_preprocessing
@@ -39,24 +40,14 @@ def test_preprocessing_is_what_timm_resolves(name):
     assert (mean is None or own.mean == mean) and (std is None or own.std == std)
 
 
-@pytest.mark.parametrize("name", [*list(FAMILIES)[:2], "convnext_tiny.fb_in22k_ft_in1k_384"])
-def test_geometry_makes_the_pixels_that_timms_transform_makes(name):
+@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("shape", [(300, 411, 3), (411, 300, 3), (120, 97, 3)])
+def test_the_pixels_are_those_of_timms_own_transform(name, shape):
     config = timm.data.resolve_data_config(pretrained_cfg=timm.get_pretrained_cfg(name).to_dict())
     own = timm_preprocessing(name, config)
-    rng = np.random.default_rng(0)
-    image = Image.fromarray(rng.integers(0, 256, (300, 411, 3), dtype=np.uint8))
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
     theirs = timm.data.create_transform(**config)(image)
-    resize = own.geometry.resize
-    width, height = image.size
-    if isinstance(resize, int):
-        short = min(width, height)
-        to = (int(resize * width / short), int(resize * height / short))
-    else:
-        to = (resize[1], resize[0])
-    resized = image.resize(to, Image.Resampling[own.geometry.interpolation.upper()])
-    (h, w), (left, top) = own.geometry.size, (0, 0)
-    left, top = round((resized.width - w) / 2), round((resized.height - h) / 2)
-    pixels = torch.from_numpy(np.asarray(resized.crop((left, top, left + w, top + h))).copy()).permute(2, 0, 1) / 255
+    pixels = decode_image(image, own.geometry, "image")
     ours = (pixels - torch.tensor(own.mean).view(3, 1, 1)) / torch.tensor(own.std).view(3, 1, 1)
     torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import sys
 from urllib.error import URLError
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from spectrobe.data.decode import decode_image
 from spectrobe.errors import InputError, MissingExtraError
 from spectrobe.models import open_model
 from spectrobe.models.torchvision_models import weights_preprocessing
@@ -33,6 +36,11 @@ def test_preprocessing_is_that_of_the_weights(weights, size, resize, interpolati
     assert own.geometry.interpolation == interpolation == theirs.interpolation.value
     assert own.geometry.antialias
     assert (list(own.mean), list(own.std)) == (theirs.mean, theirs.std)
+    for shape in ((300, 411, 3), (411, 300, 3), (120, 97, 3)):
+        image = Image.fromarray(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
+        pixels = decode_image(image, own.geometry, "image")
+        ours = (pixels - torch.tensor(own.mean).view(3, 1, 1)) / torch.tensor(own.std).view(3, 1, 1)
+        torch.testing.assert_close(ours, theirs(image), atol=1e-5, rtol=0)
 
 
 def test_without_weights_and_with_ones_own(tmp_path):
