@@ -27,7 +27,7 @@ WRITTEN = {
     "perturbations": {*names(), *SETS},
     "bands": {"8", "radial:8", "octaves:5", "edges:0,.1,.3,1"},
     "data": {"FOLDER", "demo", "hf", "parquet"},
-    "figures": {"profile", "robustness", "snr_bias"},
+    "figures": {"profile", "response", "robustness", "score_robustness", "snr_bias"},
     "models": {"timm:", "torchvision:", "hf:", "onnx:", "export:", "python:", "demo:", "clip:"},
 }
 

@@ -147,6 +147,8 @@ def test_what_a_killed_process_wrote_aside_is_swept(tmp_path: Path) -> None:
     folder.write_shard(0, make_table().columns(), {})
     stale = ["run.json.0123abcd.part", "result.json.99999999.part", "absence.safetensors.aaaaaaaa.part"]
     stale += ["payoffs/000001.parquet.0a1b2c3d.part", "payoffs/1000000.parquet.0a1b2c3d.part"]
+    stale += ["figures/snr-bias.png.0a1b2c3d.part"]
+    (tmp_path / "figures").mkdir()
     mine = ["notes.part", "thesis.json.0123abcd.part", "payoffs/film.part", "payoffs/000001.parquet.part", "run.json"]
     for name in stale + mine:
         (tmp_path / name).write_bytes(b"{}")

@@ -17,7 +17,7 @@ import numpy as np
 
 from spectrobe.engine.batching import BatchSizes
 from spectrobe.engine.environment import environment
-from spectrobe.engine.identity import differing, first_names, images_in_words, refuse_other
+from spectrobe.engine.identity import differing, first_names, follows_from_images, images_in_words, refuse_other
 from spectrobe.engine.local import ImageLoader, P, Run, run_shards
 from spectrobe.engine.memory import MemoryRun
 from spectrobe.engine.phases import reach
@@ -164,11 +164,11 @@ class StudyRun:
                 f"{self._where}: run.json is damaged (it does not say what the run is): remove the folder, or choose "
                 "another --out"
             )
-        if {path[0] for path, _, _ in differing(was, identity)} <= {"absence"}:
-            # an absence made from changed images is another one, but it is the images that can be brought back
-            self._refuse_changed_images(made_from, progress)
         images_were = self.about.get("images", now["images"])
         about_images = images_in_words(images_were, now["images"], self.about.get("labels"), now["labels"])
+        if not about_images and all(follows_from_images(path) for path, _, _ in differing(was, identity)):
+            # sizes of files, or the absence made from them, are other ones, but it is images that can be brought back
+            self._refuse_changed_images(made_from, progress)
         refuse_other(was, identity, self._where, about_images)
 
     def _refuse_changed_images(self, made_from: Mapping[str, str], progress: Progress) -> None:

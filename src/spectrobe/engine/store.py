@@ -27,9 +27,33 @@ MEND = "delete it, and the same call makes it anew"
 """What to do about a damaged file that follows from others."""
 
 _SHARD = re.compile(r"(\d{6,})\.parquet")
-_ASIDE = re.compile(r"((run|result)\.json|absence\.safetensors|\d{6,}\.parquet)\.[0-9a-f]{8}\.part")
+_ASIDE = re.compile(r"((run|result)\.json|absence\.safetensors|\d{6,}\.parquet|[a-z-]+\.(svg|png))\.[0-9a-f]{8}\.part")
 
 T = TypeVar("T")
+
+
+def write_whole(filesystem: Any, path: str, content: bytes) -> None:
+    """Write a file, and its folder, whole or not at all: aside, flushed to the disk, renamed. OSError when it fails."""
+    filesystem.makedirs(str(PurePosixPath(path).parent), exist_ok=True)
+    if not _is_local(filesystem):
+        filesystem.pipe_file(path, content)  # object stores put a file whole
+        return
+    aside = f"{path}.{uuid.uuid4().hex[:8]}.part"
+    try:
+        with open(aside, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        reach("between write and rename")
+        os.replace(aside, path)
+    except OSError:
+        if os.path.exists(aside):
+            os.unlink(aside)
+        raise
+
+
+def _is_local(filesystem: Any) -> bool:
+    return filesystem.protocol in ("file", ("file", "local"))
 
 
 class RunFolder:
@@ -41,7 +65,7 @@ class RunFolder:
         if not self.path.strip():
             raise InputError("expected a folder for the run, got an empty name: choose another --out, or leave it out")
         self.filesystem, self.root = filesystem_of(self.path)
-        self.local = self.filesystem.protocol in ("file", ("file", "local"))
+        self.local = _is_local(self.filesystem)
 
     def exists(self, name: str) -> bool:
         """Whether a file of the run is there (complete, by construction)."""
@@ -58,22 +82,9 @@ class RunFolder:
 
     def write_bytes(self, name: str, content: bytes) -> None:
         """Write a file whole or not at all."""
-        full = self._full(name)
-        aside = f"{full}.{uuid.uuid4().hex[:8]}.part"
         try:
-            self.filesystem.makedirs(str(PurePosixPath(full).parent), exist_ok=True)
-            if not self.local:
-                self.filesystem.pipe_file(full, content)  # object stores put a file whole
-                return
-            with open(aside, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            reach("between write and rename")
-            os.replace(aside, full)
+            write_whole(self.filesystem, self._full(name), content)
         except OSError as error:
-            if self.local and os.path.exists(aside):
-                os.unlink(aside)
             raise RunFolderError(
                 f"{self.path}: could not write {name} ({error.strerror or error}); what was done is kept: "
                 "make room or choose another folder, and the same call goes on"
@@ -139,7 +150,7 @@ class RunFolder:
 
     def sweep(self) -> None:
         """Remove what a killed process was writing aside: local files that a lock holder alone may have made."""
-        for folder in ("", self.rows):
+        for folder in ("", self.rows, "figures"):
             place = os.path.join(self.root, folder)
             for name in os.listdir(place) if self.local and os.path.isdir(place) else ():
                 if _ASIDE.fullmatch(name):

@@ -25,6 +25,7 @@ from spectrobe.figures.style import (
     figure_of,
     looks,
     restyle,
+    shortened,
     styled,
     width_inches,
 )
@@ -33,6 +34,8 @@ from spectrobe.studies.paths import short_name
 if TYPE_CHECKING:
     from spectrobe.studies.decompose.result import DecomposeResult
 
+MOST_LETTERS = 44
+"""Of a model's name in a legend or a narrow title; longer ones lose their middle."""
 GROUP_WIDTH = 0.66  # of a band's slot, shared by the models drawn side by side in it
 
 
@@ -198,7 +201,7 @@ def _settings(results: Sequence[DecomposeResult]) -> str:
 
 
 def _short_title(results: Sequence[DecomposeResult]) -> str:
-    names = [short_name(results[0].model_name)] if len(results) == 1 else []
+    names = [shortened(short_name(results[0].model_name), MOST_LETTERS - 8)] if len(results) == 1 else []
     return "\n".join([*names, results[0].value])
 
 
@@ -229,7 +232,7 @@ def _looks(results: Sequence[DecomposeResult]) -> list[Look]:
 
 def _labels(results: Sequence[DecomposeResult]) -> list[str]:
     """Model and score; where one model is drawn more than once, also the settings in which the results differ."""
-    names = [short_name(result.model_name) for result in results]
+    names = [shortened(short_name(result.model_name), MOST_LETTERS) for result in results]
     differing = [
         setting
         for setting in ("data_name", "absence", "design", "n_images")

@@ -19,7 +19,13 @@ from spectrobe.errors import InputError
 from spectrobe.figures.style import COLUMN_WIDTH, PNG_DPI, styled
 from spectrobe.studies.kinds import kind_of
 
-KINDS = {"profile": "decompose", "robustness": "robustness", "snr_bias": "snr"}
+KINDS = {
+    "profile": "decompose",
+    "response": "response",
+    "robustness": "robustness",
+    "score_robustness": "relate",
+    "snr_bias": "snr",
+}
 """Figure -> the study whose results it draws. A new figure is one row."""
 WIDTHS = ("double", "single")
 FORMATS: dict[str, dict[str, str | None]] = {

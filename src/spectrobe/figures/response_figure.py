@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import isnan, sqrt
 from typing import TYPE_CHECKING
 
@@ -42,8 +42,10 @@ def response(
     "claim" (measured and predicted drops of accuracy); those that were not measured are left out.
     profile: a decomposition, whose Shapley values get a panel too.
     ax: draw one panel, named by `panel`, into these axes, whose layout is the caller's.
-    Raises InputError for a panel that this result does not have.
+    Raises InputError for a panel that this result does not have, and for several results: a figure shows one model.
     """
+    if isinstance(result, Sequence):
+        raise InputError(f"expected one result of response, got {len(result)}: a figure shows one model")
     panels = _panels(result)
     with styled():
         if ax is not None:

@@ -81,7 +81,8 @@ def robustness(result_or_results: RobustnessResult | Sequence[RobustnessResult],
                 _draw_panel(ax, panel, first=k == 0)
         if rows:
             _draw_rows(parts[-1].subplots(), results, rows)
-        figure.suptitle(_title(results), x=0.01, ha="left", weight="bold", size=10)
+        title = _title(results)
+        figure.suptitle(title, x=0.01, ha="left", weight="bold", size=min(10, 700 / len(title)))
         return figure
 
 

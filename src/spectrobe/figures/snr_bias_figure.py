@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.transforms import ScaledTranslation
 
 from spectrobe.errors import InputError
-from spectrobe.figures.style import INK, MARKERS, MUTED, PAGE_WIDTH, figure_of, looks, restyle, styled
+from spectrobe.figures.style import INK, MARKERS, MUTED, PAGE_WIDTH, figure_of, looks, restyle, styled, width_inches
 from spectrobe.studies.snr.wording import sentence
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ TOGETHER = 6
 """So many curves share one panel; more are set side by side, a panel for each perturbation's name."""
 COLUMNS = 4  # of small panels
 AXIS = "coarse structure ←   mean spatial frequency of each band (cycles/pixel)   → fine detail"
+NARROW_AXIS, ROOMY = "mean spatial frequency (cycles/pixel)", 4.5  # inches of axes that have room for the other
 ANSWER_WIDTH = 110  # characters a line of the sentence under the headline
 DODGE = 0.045  # octaves between curves that share a panel
 _FILL = {"robust": 1.0, "undecided": 0.35, "non-robust": 0.0}  # of the curve's colour, the rest white
@@ -64,7 +65,7 @@ def snr_bias(
                 raise InputError(f"expected at most {TOGETHER} results in axes of your own, got {len(curves)}")
             restyle(ax)
             _draw_snr(ax, curves)
-            _frequency_axis(ax, curves)
+            _frequency_axis(ax, curves, AXIS if width_inches(ax) > ROOMY else NARROW_AXIS)
             _cycles_per_image(ax, curves)
             below = ax.transAxes + ScaledTranslation(0, -0.42, figure_of(ax).dpi_scale_trans)
             ax.legend(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import parse_qsl
 
 from spectrobe.errors import InputError
@@ -108,9 +109,16 @@ def _load_built_in(name: str) -> Scheme:
     return scheme
 
 
+_WEIGHTS = (".safetensors", ".pt", ".pth", ".ckpt", ".bin")
+
+
 def _guess(text: str) -> str:
     schemes = {".onnx": "onnx", ".pt2": "export", ".py": "python"}
     for suffix, scheme in schemes.items():
         if text.endswith(suffix):
             return f": did you mean {scheme}:{text}{':NAME' if scheme == 'python' else ''}?"
+    if text.endswith(_WEIGHTS):
+        return f", weights alone: name what they are for, as timm:resnet50?checkpoint={text}&num_classes=K"
+    if text and Path(text).is_dir():
+        return ", a folder: MODEL comes first, DATA second; a model that transformers saved there is hf:FOLDER"
     return f"; a model string starts with {', '.join(f'{name}:' for name in _BUILT_IN)}"

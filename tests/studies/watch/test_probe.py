@@ -124,6 +124,14 @@ def test_normalisation_is_the_readers() -> None:
     assert np.abs(Probe.of((x, y), bands=3).read(net).shapley - told).max() > 1e-3
 
 
+def test_grey_images_and_a_module_that_does_not_say_how_many_channels_it_takes() -> None:
+    x, y = held_out()
+    grey, net = x[:, :1], nn.Sequential(nn.Flatten(), nn.Linear(256, 4))
+    told = Probe.of((grey, y), bands=3, mean=0.5, std=0.25).read(net).shapley
+    inside = Probe.of((grey, y), bands=3).read(lambda pixels: net((pixels - 0.5) / 0.25)).shapley
+    assert np.allclose(told, inside, atol=1e-5)
+
+
 class Parts(nn.Module):
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
@@ -139,8 +147,12 @@ def test_a_model_without_logits_is_refused_and_a_forward_of_ones_own_helps() -> 
         probe.check(Parts(NET))
     told = Probe.of((X, Y), bands=3, forward=lambda module, x: module(x)["scores"])
     assert np.array_equal(told.read(Parts(NET)).shapley, probe.read(NET).shapley)
-    with pytest.raises(InputError, match=r"expected an nn\.Module with forward="):
+    with pytest.raises(InputError, match=r"expected an nn\.Module, which forward=\.\.\. is called with, got function"):
         told.read(lambda x: x)
+    with pytest.raises(InputError, match="expected a model, got str"):
+        probe.read("timm:resnet18")
+    with pytest.raises(InputError, match="a Model has its own"):
+        told.read(sb.open_model(NET))
 
 
 def _process(rank: int, folder: Path, world: int) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import cos, isfinite, pi, sin
 
+from spectrobe.figures.style import shortened
 from spectrobe.report.charts.chart import Axis, Chart, Interval, Point, Region, Series, Tick
 
 WIDE, NARROW, SMALL = 740, 350, 300
@@ -160,7 +161,7 @@ class _Layout:
         row, y = self.chart.rows[i], _round(self.y(i) - 13)
         room = self.right - self.left - LETTER * (len(row.note) + 2)
         note = [Label(_round(self.right), y, row.note, "end")] if row.note else []
-        return [Label(_round(self.left), y, _shortened(row.name, room), "start"), *note]
+        return [Label(_round(self.left), y, shortened(row.name, int(room / LETTER)), "start"), *note]
 
     def _titles(self) -> list[Label]:
         middle = _round((self.left + self.right) / 2)
@@ -263,9 +264,3 @@ def _bar(bar: Bar) -> Bar:
 
 def _round(value: float) -> float:
     return round(value, 1)
-
-
-def _shortened(text: str, room: float) -> str:
-    """The text, its middle left out where it is longer than the room."""
-    most = int(room / LETTER)
-    return text if len(text) <= most else f"{text[: most // 2 - 1]}…{text[-(most // 2 - 1) :]}"
