@@ -1,13 +1,16 @@
-"""A real browser for tests: Debian's chromium, driven by playwright. Where it is missing, tests skip and say why.
+"""A real browser for tests: the system's chromium, driven by playwright. Where it is missing, tests skip and say why.
 
-A conftest.py that wants the fixtures imports them: `from tests.browser import browser, watched_page`.
+A browser is closed with the module that opened it: while one is open, playwright keeps an event loop running in this
+thread, beside which nobody else can start one.
 """
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.resources import files
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -17,10 +20,37 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 DESKTOP, PHONE = (1280, 900), (390, 844)  # width, height
-_FLAGS = [
+_FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
+)  # fmt: skip
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """A browser of playwright's, running the chromium of this machine."""
+    api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
+    binary = shutil.which("chromium") or shutil.which("chromium-browser")
+    if binary is None:
+        pytest.skip("needs a browser: apt-get install chromium")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=binary, args=list(_FLAGS))
+        yield browser
+        browser.close()
+
+
+def serious_violations(page: Page, leave_out: str | None = None) -> list[str]:
+    """What axe-core finds that is serious or critical: rule and element of each.
+
+    leave_out: a selector of what axe-core need not look at.
+    """
+    source = files(pytest.importorskip("axe_playwright_python")) / "axe.min.js"
+    page.evaluate(source.read_text(encoding="utf-8"))
+    context = {"exclude": [leave_out]} if leave_out else {"include": ["html"]}
+    found = page.evaluate("context => axe.run(context, {resultTypes: ['violations']})", context)
+    assert len(found["passes"]) > 10, "axe has looked at nothing"
+    worst = [rule for rule in found["violations"] if rule["impact"] in ("serious", "critical")]
+    return [f"{rule['id']}: {node['html'][:200]}" for rule in worst for node in rule["nodes"]]
 
 
 @dataclass
@@ -37,25 +67,12 @@ class WatchedPage:
         parts = [(address, urlsplit(address)) for address in self.requests]
         return [address for address, part in parts if part.scheme not in inside and part.hostname not in hosts]
 
-    def serious_violations(self) -> list[str]:
-        """What axe-core finds that is serious or critical: the rule, and where it is broken."""
-        axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python").Axe()
-        found = axe.run(self.page).response["violations"]
-        worst = [rule for rule in found if rule["impact"] in ("serious", "critical")]
-        return [f"{rule['id']}: {node['html']}" for rule in worst for node in rule["nodes"]]
 
-
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One chromium for all tests."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
-        pytest.skip("needs chromium (apt-get install chromium)")
-    with playwright.sync_playwright() as running:
-        opened = running.chromium.launch(executable_path=chromium, args=_FLAGS)
-        yield opened
-        opened.close()
+    """One chromium for the tests of a module."""
+    with chromium() as found:
+        yield found
 
 
 @pytest.fixture

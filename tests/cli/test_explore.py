@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from http.client import HTTPConnection
+from itertools import takewhile
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -67,7 +68,7 @@ def test_a_missing_extra_is_named_with_its_install_command(cli: Cli, world: Path
 def test_it_serves_a_page_until_it_is_interrupted(data: str, photos: int, labels: bool, world: Path) -> None:
     call = GOOD.format(world=world).replace("/images", f"/{data}").split()
     running = subprocess.Popen(
-        [sys.executable, "-m", "spectrobe", *call, "--port", "0", *([] if labels else ["--unlabelled"])],
+        [sys.executable, "-m", "spectrobe", *call, "--port", "0", *([] if labels else ["--unlabelled", "--json"])],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -75,12 +76,15 @@ def test_it_serves_a_page_until_it_is_interrupted(data: str, photos: int, labels
     )
     try:
         assert running.stdout is not None
-        address = urlsplit(running.stdout.readline().strip())
+        lines = iter(running.stdout.readline, "")
+        first = next(lines)
+        told = first.strip() if labels else json.loads(first + "".join(takewhile("}\n".__ne__, lines)) + "}")["address"]
+        address = urlsplit(told)
         assert address.scheme == "http" and address.hostname == "127.0.0.1" and address.path == "/"
         connection = HTTPConnection(address.hostname, address.port, timeout=20)
         connection.request("GET", "/api/start")
         start = json.loads(connection.getresponse().read())
-        assert (start["model"], start["photos"]) == ("python:toys:colour", photos)
+        assert (start["model"], start["data"], start["photos"]) == ("python:toys:colour", data, photos)
         question = {"photo": 0, "present": [True] * 4, "absence": "mean"}
         connection.request("POST", "/api/look", json.dumps(question), {"Content-Type": "application/json"})
         found = json.loads(connection.getresponse().read())
@@ -89,5 +93,5 @@ def test_it_serves_a_page_until_it_is_interrupted(data: str, photos: int, labels
         out, err = running.communicate(timeout=20)
     finally:
         running.kill()
-    assert running.returncode == 0 and out == ""
+    assert running.returncode == 0 and out.strip() == ""
     assert "nothing leaves this machine" in err and "Traceback" not in err

@@ -12,7 +12,7 @@ import pytest
 from spectrobe.explore import routes
 from spectrobe.explore.server import PageServer
 from spectrobe.explore.session import Session
-from tests.browser import PHONE, WatchedPage
+from tests.browser import PHONE, WatchedPage, serious_violations
 from tests.cli.calls import png
 from tests.data import hostile
 from tests.explore.conftest import NAMES, SIDE
@@ -202,7 +202,7 @@ def test_axe_finds_nothing_serious_and_nothing_overflows(visit: WatchedPage, wid
     page.locator("#chart table").wait_for()
     page.set_input_files("#file", {"name": "a.txt", "mimeType": "text/plain", "buffer": b"text"})
     page.locator("#problem").wait_for()
-    assert visit.serious_violations() == []
+    assert serious_violations(page) == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     page.screenshot(path=tmp_path / f"{width}.png", full_page=True)
     assert (tmp_path / f"{width}.png").stat().st_size > 20_000

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 import spectrobe as sb
-from tests.report.browser import DESKTOP, PHONE, axe, chromium, visit
+from tests.browser import DESKTOP, PHONE, chromium
+from tests.report.browser import axe, visit
 from tests.report.cases import coarse, fine, labelled
 
 

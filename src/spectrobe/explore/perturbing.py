@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from spectrobe.errors import InputError
 from spectrobe.models.base import Model
@@ -14,6 +14,8 @@ from spectrobe.perturbations.attacks.base import may_have_gradients
 from spectrobe.perturbations.base import Perturbation
 from spectrobe.perturbations.corruptions import IMAGENET_C, SEVERITIES
 from spectrobe.perturbations.registry import build, lookup
+
+T = TypeVar("T")
 
 RADII = ("1/255", "2/255", "4/255", "8/255", "16/255")
 _WITHIN_A_RADIUS = {
@@ -42,15 +44,30 @@ class PerturbationChoice:
         return build(self.name, **self.settings[level - 1], **attacked)
 
 
-def offered(model: Model) -> dict[str, PerturbationChoice]:
-    """What can be chosen for this model, by name: ImageNet-C's first, attacks where gradients reach the pixels."""
-    with_severity = [name for name in names() if "severity" in inspect.signature(lookup(name).builder).parameters]
-    ordered = [*IMAGENET_C, *(name for name in with_severity if name not in IMAGENET_C)]
-    found = [_corruption(name) for name in ordered]
-    found += [
-        _within_a_radius(name) for name in _WITHIN_A_RADIUS if not lookup(name).needs_model or may_have_gradients(model)
+def offered(model: Model) -> tuple[dict[str, PerturbationChoice], list[str]]:
+    """What can be chosen for this model, by name, and what is wrong with other packages' that cannot be used.
+
+    ImageNet-C's corruptions first, then others with a severity, and attacks where gradients reach the pixels.
+    """
+    found, problems = usable(names(), lookup)
+    with_severity = [name for name, entry in found.items() if "severity" in inspect.signature(entry.builder).parameters]
+    choices = [_corruption(name) for name in (*IMAGENET_C, *with_severity)]
+    choices += [
+        _within_a_radius(name) for name in _WITHIN_A_RADIUS if not found[name].needs_model or may_have_gradients(model)
     ]
-    return {choice.name: choice for choice in found}
+    return {choice.name: choice for choice in choices}, problems
+
+
+def usable(names: Iterable[str], find: Callable[[str], T]) -> tuple[dict[str, T], list[str]]:
+    """What `find` gives for each name, and the messages of those of other packages that cannot be had."""
+    found: dict[str, T] = {}
+    problems: list[str] = []
+    for name in names:
+        try:
+            found[name] = find(name)
+        except InputError as error:
+            problems.append(str(error))
+    return found, problems
 
 
 def _corruption(name: str) -> PerturbationChoice:

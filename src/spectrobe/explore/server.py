@@ -22,6 +22,7 @@ from spectrobe.explore import routes
 from spectrobe.explore.guard import ADDRESS, SAFE_HEADERS, refusal
 from spectrobe.explore.routes import Reply, as_json
 from spectrobe.explore.session import Session
+from spectrobe.texts import printable
 
 FIRST_PORT, PORTS_TRIED = 8765, 20
 _IDLE_SECONDS = 60
@@ -59,7 +60,7 @@ class PageServer(socketserver.ThreadingTCPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A browser that goes away in the middle of an answer is no error."""
         if not isinstance(sys.exception(), ConnectionError | TimeoutError):
-            traceback.print_exc()
+            print(printable(traceback.format_exc()), end="", file=sys.stderr)
 
 
 def listen(session: Session, port: int | None) -> PageServer:
@@ -182,5 +183,5 @@ def _told(error: Exception) -> Reply:
     known = routes.problem(error)
     if known is not None:
         return known
-    traceback.print_exception(error)
+    print(printable("".join(traceback.format_exception(error))), end="", file=sys.stderr)
     return as_json(500, {"error": "unexpected error: the terminal in which spectrobe runs says more"})

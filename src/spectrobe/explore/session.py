@@ -14,15 +14,15 @@ from torch import Tensor
 from spectrobe.bands import BandPartition
 from spectrobe.data.base import ImageData
 from spectrobe.data.checks import check_data
-from spectrobe.engine.absence import DEFAULT_ABSENCE, absence_class
-from spectrobe.engine.local import ImageLoader, stack_images
+from spectrobe.engine.absence import DEFAULT_ABSENCE, absence_class, absence_names
+from spectrobe.engine.local import ImageLoader
+from spectrobe.engine.opening import chosen_order, sample_of, self_check
 from spectrobe.errors import InputError
 from spectrobe.explore.naming import class_names
-from spectrobe.explore.perturbing import offered
+from spectrobe.explore.perturbing import offered, usable
 from spectrobe.explore.photos import Photo, Photos
 from spectrobe.explore.standing_in import StandIns
 from spectrobe.models.base import Model
-from spectrobe.models.check import check_model
 from spectrobe.models.output import check_finite
 from spectrobe.spectrum import band_images
 
@@ -45,8 +45,8 @@ class Question:
 class Session:
     """What every question is answered with.
 
-    image_size: (height, width) of photos at the model's input.   names: of all classes.   perturbations: what can be
-    chosen, by name.   warnings: of the self-check.   lock: held while the model or a cache is in use.
+    image_size: (height, width) of photos at the model's input.   names: of all classes.   absences, perturbations: what
+    can be chosen, by name.   warnings: what looks odd.   lock: held while the model or a cache is in use.
     """
 
     def __init__(
@@ -64,20 +64,23 @@ class Session:
         self.lock = threading.RLock()
         self.photos = Photos(data, model.geometry)
         self.stand_ins = StandIns(data, model.geometry, seed)
-        self.perturbations = offered(model)
+        self.absences, broken = usable(absence_names(), absence_class)
+        self.perturbations, also_broken = offered(model)
         self._forward = forward
         self._remembered: OrderedDict[Hashable, Tensor] = OrderedDict()
-        positions, sample = self._sample()
+        loader = ImageLoader(data, model.geometry, on_bad_image="skip")
+        positions, sample = sample_of(loader, chosen_order(data, None, seed), _SELF_CHECK)
+        if sample.shape[1] not in (1, 3):
+            raise InputError(f"expected grey or RGB images (1 or 3 channels), got {sample.shape[1]} channels")
         self.image_size: tuple[int, int] = (sample.shape[2], sample.shape[3])
         bands.labels(*self.image_size)
         labels = None if data.labels is None else torch.from_numpy(data.labels[positions])
-        self.warnings = check_model(model, sample.to(device), labels, [data.ids[i] for i in positions])
+        odd = self_check(model, sample.to(device), labels, [data.ids[i] for i in positions])
         n_classes = self.forward(sample[:1]).shape[1]
-        self.warnings += check_data(data, n_classes)
+        self.warnings = [*odd, *check_data(data, n_classes), *broken, *also_broken]
         self.names = class_names(model, data, n_classes)
-        self.stand_ins.image(
-            absence, self.photos.get(positions[0])
-        )  # measured now, so that the first press need not wait
+        # measured now, so that the first press need not wait for it
+        self.stand_ins.image(absence, self.photos.get(positions[0]))
 
     @torch.no_grad()
     def forward(self, images: Tensor) -> Tensor:
@@ -142,18 +145,6 @@ class Session:
 
     def _size(self) -> int:
         return sum(tensor.numel() * tensor.element_size() for tensor in self._remembered.values())
-
-    def _sample(self) -> tuple[list[int], Tensor]:
-        """The first photos that can be read, for the self-check; InputError when there are none."""
-        loader = ImageLoader(self.data, self.model.geometry, on_bad_image="skip")
-        tried = range(min(_SELF_CHECK, len(self.data)))
-        found = {position: image for position, image in loader.each(tried) if isinstance(image, Tensor)}
-        if not found:
-            raise InputError(f"none of the first {len(tried)} images of {self.data.name} can be used")
-        images = stack_images(list(found.values()))
-        if images.shape[1] not in (1, 3):
-            raise InputError(f"expected grey or RGB images (1 or 3 channels), got {images.shape[1]} channels")
-        return list(found), images
 
 
 def check_choices(bands: int | str | BandPartition, absence: str) -> BandPartition:

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from spectrobe.engine.absence import absence_classes
 from spectrobe.errors import InputError
 from spectrobe.explore.display import Picture
 from spectrobe.explore.looking import Answer, Look
 from spectrobe.explore.naming import band_names
 from spectrobe.explore.profiling import PhotoProfile
 from spectrobe.explore.session import Question, Session
+from spectrobe.studies.paths import short_name
 
 MOST_QUESTION_BYTES = 64 * 2**10
 MOST_UPLOAD_BYTES = 30 * 2**20
@@ -61,11 +61,11 @@ def described(session: Session) -> dict[str, Any]:
     height, width = session.image_size
     absences = {
         name: _ABSENCES.get(name, (name, (kind.__doc__ or "").partition("\n")[0]))
-        for name, kind in absence_classes().items()
+        for name, kind in session.absences.items()
     }
     return {
-        "model": session.model.name,
-        "data": session.data.name,
+        "model": short_name(session.model.name),
+        "data": short_name(session.data.name),
         "photos": len(session.data),
         "image_size": [height, width],
         "most_upload_bytes": MOST_UPLOAD_BYTES,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import ExitStack, redirect_stdout, suppress
 from typing import Annotated
 
 import typer
@@ -39,11 +40,15 @@ def command(
     seed: options.Seed = 0,
     device: options.Device = "auto",
     quiet: options.Quiet = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="The address as JSON and nothing else on standard output.")
+    ] = False,
 ) -> int:
     """A local page: switch bands of a photo on and off, and see what MODEL makes of it."""
     import torch
 
     from spectrobe.cli.opening import open_both
+    from spectrobe.engine.store import json_text
     from spectrobe.explore.server import check_port, listen
     from spectrobe.explore.session import check_choices, open_session
 
@@ -51,30 +56,30 @@ def command(
     check_port(port)
     if unlabelled and class_map is not None:
         raise InputError("expected --class-map or --unlabelled, got both: a class map says what labels mean")
-    terminal = Terminal(quiet)
-    opened, photos, place = open_both(
-        model,
-        data,
-        device,
-        {"checkpoint": checkpoint, "num_classes": num_classes, "mean": mean, "std": std, "size": size, "crop": crop,
-         "interpolation": interpolation, "allow_pickle": allow_pickle},
-        {"class_map": class_map, "image_column": image_column, "label_column": label_column,
-         "labelled": not unlabelled},
-    )  # fmt: skip
-    with (
-        open_session(opened, photos, torch.device(place), bands=bands, absence=absence, seed=seed) as session,
-        listen(session, port) as server,
-    ):
+    terminal = Terminal(quiet, json)
+    with ExitStack() as stack:
+        with terminal.progress():
+            opened, photos, place = open_both(
+                model,
+                data,
+                device,
+                {"checkpoint": checkpoint, "num_classes": num_classes, "mean": mean, "std": std, "size": size,
+                 "crop": crop, "interpolation": interpolation, "allow_pickle": allow_pickle},
+                {"class_map": class_map, "image_column": image_column, "label_column": label_column,
+                 "labelled": not unlabelled},
+            )  # fmt: skip
+            session = stack.enter_context(
+                open_session(opened, photos, torch.device(place), bands=bands, absence=absence, seed=seed)
+            )
+            server = stack.enter_context(listen(session, port))
         for warning in session.warnings:
             terminal.note(f"warning: {warning}")
         terminal.note(f"{opened.name} on {photos.name}; nothing leaves this machine; Ctrl-C ends it")
-        print(server.address, flush=True)
+        terminal.give(json_text({"kind": "explore", "address": server.address}) if json else f"{server.address}\n")
         if not no_browser:
             _show(server.address, terminal)
-        try:
+        with redirect_stdout(sys.stderr), suppress(KeyboardInterrupt):  # whatever the model prints
             server.serve_forever()
-        except KeyboardInterrupt:
-            return 0
     return 0
 
 
