@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from spectrobe import data as data_module
+from spectrobe import plugins
 from spectrobe.data import (
     DataOptions,
     ImageData,
@@ -128,13 +128,15 @@ def test_extensions_add_schemes(monkeypatch: pytest.MonkeyPatch) -> None:
             EntryPoint("broken", "no.such.module:opener", "spectrobe.data"),
         ]
     )
-    monkeypatch.setattr(data_module, "entry_points", lambda **wanted: points.select(**wanted))
+    monkeypatch.setattr(plugins, "entry_points", points.select)
     monkeypatch.setitem(sys.modules, "tests.data.test_data", sys.modules[__name__])
     data = open_data("stripes:6", n_classes=3)
     assert isinstance(data, Stripes)
     assert data.labels.tolist() == [0, 1, 2, 0, 1, 2]
-    assert source_names() == ["broken", "demo", "hf", "parquet", "stripes"]
-    with pytest.raises(InputError, match=r"'no\.such\.module:opener' for broken: data cannot be loaded"):
+    assert source_names() == ["broken", "demo", "hf", "parquet", "planted", "stripes"]
+    with pytest.raises(
+        InputError, match=r"the data scheme 'broken' \(no\.such\.module:opener\) .* could not be imported"
+    ):
         open_data("broken:1")
 
 
@@ -197,3 +199,15 @@ def test_duplicates_are_counted_and_two_are_named() -> None:
     assert warning is not None
     assert warning.startswith("2 of 4 images repeat another one pixel for pixel (such as c, equal to a)")
     assert duplicate_warning(["a", "b"], ["1", "2"]) is None
+
+
+def test_duplicates_that_contradict_each_other_are_singled_out() -> None:
+    ids, digests = list("abcdef"), list("112331")
+    agreeing = duplicate_warning(ids, digests, [5, 5, 2, 3, 3, 5])
+    assert agreeing == duplicate_warning(ids, digests)
+    assert agreeing is not None and agreeing.startswith("3 of 6 images") and "label" not in agreeing
+    contrary = duplicate_warning(ids, digests, np.array([5, 5, 2, 3, 4, 1]))
+    assert contrary == agreeing + (
+        "; 2 of them have another label than the image they repeat (such as e, of class 4, and d, of class 3): "
+        "one of the two must be wrong"
+    )

@@ -107,11 +107,6 @@ def other_labels(call: dict[str, Any]) -> None:
     call["data"] = (x, (y + 1) % 4)
 
 
-def other_pixels(call: dict[str, Any]) -> None:
-    x, y = call["data"]
-    call["data"] = (x.roll(1, 3), y)
-
-
 def fewer_images(call: dict[str, Any]) -> None:
     x, y = call["data"]
     call["data"] = (x[:-1], y[:-1])
@@ -148,7 +143,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (setting(on_bad_image="skip"), "on_bad_image: there 'error', now 'skip'"),
         (other_weights, "the weights of the model are others"),
         (other_labels, "10 images relabelled: "),
-        (other_pixels, "pixels are others"),
         (fewer_images, r"1 image removed: 9\)"),
     ],
 )
@@ -163,6 +157,16 @@ def test_another_run_is_refused(finished: Path, change: Change, named: str) -> N
         sb.decompose(call.pop("model"), call.pop("data"), out=finished, **call)
     assert "\n" not in str(caught.value)
     assert (finished / "result.json").read_bytes() == before
+
+
+def test_other_pixels_are_named_image_by_image(finished: Path) -> None:
+    net, (x, y) = planted(10)
+    x = x.clone()
+    x[3, 0, 0, 0] += 0.01
+    with pytest.raises(
+        RunFolderError, match=r"a run on other images \(1 of 10 changed since: 3\): choose another"
+    ):
+        sb.decompose(net, (x, y), out=finished, **PLAIN)
 
 
 def test_threads_count(finished: Path) -> None:

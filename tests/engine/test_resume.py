@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from spectrobe.engine.phases import PHASES
+from tests.engine.driver import go
 
 DRIVER = Path(__file__).parent / "driver.py"
 KILLS = [("shard write", 2), ("between write and rename", 3), ("tau fit", 1)]
@@ -28,6 +29,23 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return (out / "result.json").read_bytes()
 
 
+@pytest.mark.parametrize(("study", "rows", "phase", "count"), [
+    ("snr", "snr", "between write and rename", 3), ("robustness", "predictions", "shard write", 2),
+])  # fmt: skip
+def test_other_studies_go_on_after_a_kill(tmp_path: Path, study: str, rows: str, phase: str, count: int) -> None:
+    killed = run(tmp_path / "run", phase, count, study)
+    assert killed.returncode == -9 and killed.stdout == f"killed at {phase} {count}\n", killed.stderr
+    assert len(list((tmp_path / "run" / rows).glob("*.parquet"))) == 1
+    assert not (tmp_path / "run/result.json").exists()
+    go(study, tmp_path / "run")
+    go(study, tmp_path / "whole")
+    names = {path.relative_to(tmp_path / "whole") for path in (tmp_path / "whole").rglob("*") if path.is_file()}
+    assert names == {path.relative_to(tmp_path / "run") for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    assert sum(path.suffix == ".parquet" for path in names) >= 2
+    for name in names - {Path("run.json")}:
+        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
 @pytest.mark.parametrize("phase,count", KILLS)
 def test_killed_run_goes_on_to_the_same_bytes(tmp_path: Path, undisturbed: bytes, phase: str, count: int) -> None:
     out = tmp_path / "run"
@@ -44,6 +62,7 @@ def test_killed_run_goes_on_to_the_same_bytes(tmp_path: Path, undisturbed: bytes
 def test_ten_kills_of_each_design_end_in_the_same_bytes(tmp_path: Path, design: str, most: int) -> None:
     """Twenty kills in all, drawn with a seed, each phase at least once; `most`: how many shards the design has here."""
     draws = random.Random(design)
+    assert {"shard write", "between write and rename", "tau fit", "result write"} <= set(PHASES)
     kills = [(phase, 1) for phase in PHASES] + [(draws.choice(PHASES), draws.randint(1, most)) for _ in range(5)]
     reference = tmp_path / "reference"
     assert run(reference, design=design).returncode == 0
@@ -54,7 +73,7 @@ def test_ten_kills_of_each_design_end_in_the_same_bytes(tmp_path: Path, design: 
         out = tmp_path / str(number)
         killed = run(out, phase, count, design)
         print(f"{design}, kill {number}: {killed.stdout.strip()}")
-        assert killed.returncode == -9, (phase, count)
+        assert killed.returncode == -9 and killed.stdout == f"killed at {phase} {count}\n", killed.stderr
         done = run(out, design=design)
         assert done.returncode == 0, done.stderr
         assert (out / "result.json").read_bytes() == expected

@@ -13,7 +13,8 @@ import pytest
 import torch
 from PIL import Image
 
-from spectrobe.data import ImageData, open_data
+from spectrobe.data import ImageData, open_data, with_label_noise
+from spectrobe.data.cached import CachedData, PixelCache
 from spectrobe.data.pairs import CentrePatches, PairedData
 from spectrobe.engine.absence import Donor, Surroundings
 from spectrobe.engine.local import ImageLoader
@@ -69,6 +70,14 @@ def own(root: Path, images: list[np.ndarray]) -> ImageData:
     return NamedData(x, None, [str(i) for i in range(N)])
 
 
+def cached(root: Path, images: list[np.ndarray]) -> ImageData:
+    return CachedData(folder(root, images), PixelCache())
+
+
+def noisy_labels(root: Path, images: list[np.ndarray]) -> ImageData:
+    return with_label_noise(parquet(root, images), 0.5, n_classes=N)
+
+
 def pairs(root: Path, images: list[np.ndarray]) -> ImageData:
     """The perturbed ones are those that may change."""
     root.mkdir(exist_ok=True)
@@ -80,7 +89,7 @@ def patches(root: Path, images: list[np.ndarray]) -> ImageData:
 
 
 SOURCES: list[Callable[[Path, list[np.ndarray]], ImageData]] = [
-    folder, parquet, hub, torch_dataset, tensors, own, pairs, patches,
+    folder, parquet, hub, torch_dataset, tensors, own, cached, noisy_labels, pairs, patches,
 ]  # fmt: skip
 
 
@@ -96,7 +105,9 @@ def test_one_pixel_of_one_image_is_noticed(source: Any, tmp_path: Path) -> None:
     assert Sources(after, GEOMETRY).changed([recorded]) == [before.ids[2]]
 
 
-@pytest.mark.parametrize("source", [folder, parquet, hub, pairs, patches], ids=lambda source: source.__name__)
+@pytest.mark.parametrize(
+    "source", [folder, parquet, hub, cached, noisy_labels, pairs, patches], ids=lambda source: source.__name__
+)
 def test_nothing_is_decoded_where_there_are_bytes(source: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = source(tmp_path, photographs())
 
@@ -106,6 +117,13 @@ def test_nothing_is_decoded_where_there_are_bytes(source: Any, tmp_path: Path, m
     monkeypatch.setattr("spectrobe.data.encoded.decode_image", fail)
     found = Sources(data, GEOMETRY).of(range(N), {})
     assert Sources(data, GEOMETRY).changed([found]) == []
+
+
+def test_wrappers_are_known_by_what_they_wrap(tmp_path: Path) -> None:
+    """A run may go on with them and without."""
+    for plain, wrapped in ((folder, cached), (parquet, noisy_labels)):
+        one, other = (make(tmp_path / plain.__name__, photographs()) for make in (plain, wrapped))
+        assert Sources(one, GEOMETRY).of(range(N), {}) == Sources(other, GEOMETRY).of(range(N), {})
 
 
 def test_images_that_cannot_be_read_are_known_as_such(tmp_path: Path) -> None:

@@ -97,6 +97,17 @@ class TestSaveFigure:
         header = Path(png).read_bytes()[16:24]
         assert (int.from_bytes(header[:4], "big"), int.from_bytes(header[4:], "big")) == (400, 200)
 
+    def test_a_disk_that_fills_up_leaves_no_half_of_a_figure(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def full(*_: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr("os.fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            save_figure(Figure(figsize=(1, 1)), tmp_path / "figures", "empty")
+        assert list((tmp_path / "figures").iterdir()) == []
+
     def test_writes_where_fsspec_can(self) -> None:
         import fsspec
 

@@ -166,3 +166,16 @@ def test_relabelled_images_are_named(tmp_path: Path) -> None:
     other[torch.tensor([2, 5])] = (labels[torch.tensor([2, 5])] + 1) % 4
     with pytest.raises(RunFolderError, match=r"\(2 images relabelled: (2, 5|5, 2)\)"):
         sb.decompose(net, (x, other), out=tmp_path / "run", **PLAIN)
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_a_file_of_another_size_is_named(study: str, tmp_path: Path) -> None:
+    data = pictures(tmp_path / "images")
+    run(study, data, tmp_path / "run")
+    with open(data / "c/05.bmp", "ab") as file:
+        file.write(b"behind the pixels")
+    with pytest.raises(RunFolderError, match=r"holds a run on other images \(1 of 12 changed since: c/05\.bmp\)"):
+        run(study, data, tmp_path / "run")
+    with pytest.raises(RunFolderError, match="seed: there 0, now 1") as caught:
+        run(study, data, tmp_path / "run", seed=1)
+    assert "images were added, removed, renamed or relabelled, or their files have other sizes" in str(caught.value)

@@ -70,6 +70,9 @@ class CachedData(ImageData):
     def pixels(self, index: int, geometry: Geometry) -> Tensor:
         return self.cache.pixels(self.data, index, geometry)
 
+    def fingerprint(self, index: int, geometry: Geometry, pixels: Tensor | None = None) -> str:
+        return self.data.fingerprint(index, geometry, pixels)
+
     def identity(self) -> Mapping[str, Any]:
         return self.data.identity()
 

@@ -111,6 +111,9 @@ class NoisyLabels(ImageData):
     def pixels(self, index: int, geometry: Geometry) -> Tensor:
         return self.data.pixels(index, geometry)
 
+    def fingerprint(self, index: int, geometry: Geometry, pixels: Tensor | None = None) -> str:
+        return self.data.fingerprint(index, geometry, pixels)
+
     def identity(self) -> Mapping[str, Any]:
         return {**self.data.identity(), "name": self.name, "label_noise": self.noise.to_dict()}
 

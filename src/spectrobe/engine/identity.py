@@ -49,9 +49,9 @@ def refuse_other(
     about_images: what is known of images added, removed or relabelled; it stands in for digests that differ.
     """
     found = differing(begun, wanted)
-    follow = [path for path, _, _ in found if _is_about_images(path)]
-    if any(path[-1] == "images" for path in follow):  # so that pixels cannot be the same
-        follow += [path for path, _, _ in found if path[0] == "data" and path[-1] in ("pixels", "first_images")]
+    follow = [path for path, _, _ in found if _says_which_images(path)]
+    if any(path[-1] == "images" for path in follow):  # so that pixels, and what was made from them, are others
+        follow += [path for path, _, _ in found if follows_from_images(path)]
     rest = [_phrase(*one) for one in found if not (about_images and one[0] in follow)]
     told = list(dict.fromkeys([*(about_images if follow else ()), *rest]))
     if told:
@@ -107,7 +107,13 @@ def _some(what: str, images: Sequence[str]) -> Iterator[str]:
         yield f"{len(images)} image{'s' if len(images) > 1 else ''} {what}: {first_names(images)}"
 
 
-def _is_about_images(path: Path) -> bool:
+def follows_from_images(path: Path) -> bool:
+    """Whether a difference there is a digest that changes with the images, or is made from them."""
+    made = path[0] == "data" and path[-1] in ("pixels", "first_images")
+    return made or path[0] == "absence" or (_says_which_images(path) and path[-1] != "images")
+
+
+def _says_which_images(path: Path) -> bool:
     return path == ("settings", "data_digest") or (path[0] == "data" and path[-1] in ("digest", "images"))
 
 

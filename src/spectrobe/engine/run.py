@@ -17,7 +17,7 @@ import numpy as np
 
 from spectrobe.engine.batching import BatchSizes
 from spectrobe.engine.environment import environment
-from spectrobe.engine.identity import differing, first_names, images_in_words, refuse_other
+from spectrobe.engine.identity import differing, first_names, follows_from_images, images_in_words, refuse_other
 from spectrobe.engine.local import ImageLoader, P, Run, run_shards
 from spectrobe.engine.memory import MemoryRun
 from spectrobe.engine.phases import reach
@@ -39,6 +39,7 @@ class StudyRun:
     about: dict[str, Any] = field(default_factory=dict)
     _sources: Sources = field(init=False, repr=False)
     _sizes: BatchSizes = field(default_factory=lambda: BatchSizes(1))
+    _played: set[int] = field(default_factory=set)
 
     @property
     def folder(self) -> RunFolder | None:
@@ -118,11 +119,16 @@ class StudyRun:
 
         player: always the one with the settled batch size. Returns it as it played the last of the shards.
         """
+        self._played |= set(shards)
         return run_shards(player, loader, shards, self.store, progress, self._sizes, self._sources, self._remember)
 
     def keep(self, result: Mapping[str, Any], warnings: Sequence[str], skipped: Mapping[str, str]) -> None:
         """Store a result (as result.json has it), where there is a run folder, and what run.json says at the end."""
-        ended = {"warnings": list(warnings), "skipped": dict(skipped), "shards": len(self.store.shards())}
+        ended = {
+            "warnings": list(warnings),
+            "skipped": dict(skipped),
+            "shards": len(self._played) or self.about.get("shards"),
+        }
         self.about = {**self.about, **ended}
         if self.folder is None:
             return
@@ -158,11 +164,11 @@ class StudyRun:
                 f"{self._where}: run.json is damaged (it does not say what the run is): remove the folder, or choose "
                 "another --out"
             )
-        if {path[0] for path, _, _ in differing(was, identity)} <= {"absence"}:
-            # an absence made from changed images is another one, but it is the images that can be brought back
-            self._refuse_changed_images(made_from, progress)
         images_were = self.about.get("images", now["images"])
         about_images = images_in_words(images_were, now["images"], self.about.get("labels"), now["labels"])
+        if not about_images and all(follows_from_images(path) for path, _, _ in differing(was, identity)):
+            # sizes of files, or the absence made from them, are other ones, but it is images that can be brought back
+            self._refuse_changed_images(made_from, progress)
         refuse_other(was, identity, self._where, about_images)
 
     def _refuse_changed_images(self, made_from: Mapping[str, str], progress: Progress) -> None:

@@ -27,9 +27,33 @@ MEND = "delete it, and the same call makes it anew"
 """What to do about a damaged file that follows from others."""
 
 _SHARD = re.compile(r"(\d{6,})\.parquet")
-_ASIDE = re.compile(r"((run|result)\.json|absence\.safetensors|\d{6,}\.parquet)\.[0-9a-f]{8}\.part")
+_ASIDE = re.compile(r"((run|result)\.json|absence\.safetensors|\d{6,}\.parquet|[a-z-]+\.(svg|png))\.[0-9a-f]{8}\.part")
 
 T = TypeVar("T")
+
+
+def write_whole(filesystem: Any, path: str, content: bytes) -> None:
+    """Write a file, and its folder, whole or not at all: aside, flushed to the disk, renamed. OSError when it fails."""
+    filesystem.makedirs(str(PurePosixPath(path).parent), exist_ok=True)
+    if not _is_local(filesystem):
+        filesystem.pipe_file(path, content)  # object stores put a file whole
+        return
+    aside = f"{path}.{uuid.uuid4().hex[:8]}.part"
+    try:
+        with open(aside, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        reach("between write and rename")
+        os.replace(aside, path)
+    except OSError:
+        if os.path.exists(aside):
+            os.unlink(aside)
+        raise
+
+
+def _is_local(filesystem: Any) -> bool:
+    return filesystem.protocol in ("file", ("file", "local"))
 
 
 class RunFolder:
@@ -41,7 +65,7 @@ class RunFolder:
         if not self.path.strip():
             raise InputError("expected a folder for the run, got an empty name: choose another --out, or leave it out")
         self.filesystem, self.root = filesystem_of(self.path)
-        self.local = self.filesystem.protocol in ("file", ("file", "local"))
+        self.local = _is_local(self.filesystem)
 
     def exists(self, name: str) -> bool:
         """Whether a file of the run is there (complete, by construction)."""
@@ -58,26 +82,18 @@ class RunFolder:
 
     def write_bytes(self, name: str, content: bytes) -> None:
         """Write a file whole or not at all."""
-        full = self._full(name)
-        aside = f"{full}.{uuid.uuid4().hex[:8]}.part"
         try:
-            self.filesystem.makedirs(str(PurePosixPath(full).parent), exist_ok=True)
-            if not self.local:
-                self.filesystem.pipe_file(full, content)  # object stores put a file whole
-                return
-            with open(aside, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            reach("between write and rename")
-            os.replace(aside, full)
+            write_whole(self.filesystem, self._full(name), content)
         except OSError as error:
-            if self.local and os.path.exists(aside):
-                os.unlink(aside)
             raise RunFolderError(
                 f"{self.path}: could not write {name} ({error.strerror or error}); what was done is kept: "
                 "make room or choose another folder, and the same call goes on"
             ) from error
+
+    def remove(self, name: str) -> None:
+        """Remove a file of the run that is about to be made anew; nothing where there is none."""
+        if self.exists(name):
+            self.filesystem.rm(self._full(name))
 
     def read_json(self, name: str) -> dict[str, Any]:
         """A JSON file of the run; refuses a newer schema."""
@@ -134,7 +150,7 @@ class RunFolder:
 
     def sweep(self) -> None:
         """Remove what a killed process was writing aside: local files that a lock holder alone may have made."""
-        for folder in ("", self.rows):
+        for folder in ("", self.rows, "figures"):
             place = os.path.join(self.root, folder)
             for name in os.listdir(place) if self.local and os.path.isdir(place) else ():
                 if _ASIDE.fullmatch(name):
@@ -153,12 +169,8 @@ class RunFolder:
         return sorted(int(match[1]) for name in names if (match := _SHARD.fullmatch(name)))
 
     def lost_shards(self) -> list[int]:
-        """Indices of shards that a finished run had and that are there no more (all below the last, where unknown)."""
-        there = self.shards()
-        had = self.read_json("run.json").get("shards") if self.exists("run.json") else None
-        if not isinstance(had, int):
-            had = there[-1] + 1 if there else 0
-        return sorted(set(range(had)) - set(there))
+        """Indices of shards that a finished run had and that are there no more."""
+        return sorted(set(range(self._had())) - set(self.shards()))
 
     def all_shards(self) -> list[int]:
         """Indices of all shards of a finished run; RunFolderError naming the first that is lost."""
@@ -169,7 +181,12 @@ class RunFolder:
                 f"{self.path}: {self.shard_name(lost[0])}{more} missing, so that results would come from fewer images: "
                 "the call that made the run makes it anew"
             )
-        return self.shards()
+        return list(range(self._had()))
+
+    def _had(self) -> int:
+        """How many shards a finished run had; where run.json does not say so, none behind the last was lost."""
+        said = self.read_json("run.json").get("shards") if self.exists("run.json") else None
+        return said if isinstance(said, int) else max(self.shards(), default=-1) + 1
 
     def write_shard(
         self, index: int, columns: Columns | None, skipped: Mapping[str, str], provenance: Provenance = UNRECORDED

@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from spectrobe.engine.store import write_whole
 from spectrobe.errors import InputError
 from spectrobe.remote import filesystem_of
 from spectrobe.texts import printable
@@ -141,10 +142,10 @@ def looks(names: Iterable[str]) -> dict[str, Look]:
 def save_figure(figure: Figure, folder: str | PathLike[str], name: str) -> tuple[str, str]:
     """Write FOLDER/NAME.svg and FOLDER/NAME.png (200 dpi), byte for byte the same for the same figure: no dates.
 
-    `folder` may be any path that fsspec knows (`s3://...`) and is made if it is missing. Returns both paths.
+    `folder` may be any path that fsspec knows (`s3://...`) and is made if it is missing. Returns both paths. A file is
+    written whole or not at all; OSError when it cannot be.
     """
     filesystem, root = filesystem_of(str(folder))
-    filesystem.makedirs(root, exist_ok=True)
     for text in figure.findobj(Text):
         if isinstance(text, Text):  # a control character in a name would make the SVG unreadable
             text.set_text(printable(text.get_text()))
@@ -156,5 +157,5 @@ def save_figure(figure: Figure, folder: str | PathLike[str], name: str) -> tuple
         buffer = io.BytesIO()
         with styled():
             figure.savefig(buffer, format=kind, dpi=PNG_DPI, metadata=metadata[kind])
-        filesystem.pipe_file(f"{root}/{name}.{kind}", buffer.getvalue())
+        write_whole(filesystem, f"{root}/{name}.{kind}", buffer.getvalue())
     return f"{folder}/{name}.svg", f"{folder}/{name}.png"

@@ -69,6 +69,21 @@ def test_one_image_a_class_is_refused(result: sb.DecomposeResult) -> None:
         unusual_images(result, 0)
 
 
+def test_without_labels_classes_are_predicted_ones(result: sb.DecomposeResult) -> None:
+    assert not class_profiles(result).predicted
+    images, _ = planted()
+    found = sb.decompose(
+        matched_filter, images, bands=4, value="agreement", absence="zero", design="exact", batch_size=64
+    )
+    by_class = class_profiles(found)
+    assert by_class.predicted
+    with torch.no_grad():
+        answers = matched_filter(images).argmax(1)
+    assert by_class.classes.tolist() == sorted(set(answers.tolist()))
+    assert by_class.n_images.tolist() == np.bincount(answers).tolist()
+    assert unusual_images(found, 1)[0].label == int(answers[unusual_images(found, 1)[0].position])
+
+
 def test_all_absences_on_the_same_images() -> None:
     found = decompose_with_all_absences(matched_filter, planted(), bands=4, value="usable-information", batch_size=64)
     assert list(found.results) == ["zero", "mean", "noise", "donor"]

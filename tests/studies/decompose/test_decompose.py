@@ -318,3 +318,10 @@ def test_repeated_images_are_told() -> None:
     doubled = torch.cat([x, x[:3]]), torch.cat([labels, labels[:3]])
     found = sb.decompose(net, doubled, **PLAIN)
     assert any("3 of 11 images repeat another one" in warning for warning in found.warnings)
+    assert not any("another label" in warning for warning in found.warnings)
+    doubled[1][-1] = (labels[2] + 1) % N_CLASSES
+    found = sb.decompose(net, doubled, **PLAIN)
+    assert any("1 of them have another label than the image they repeat" in warning for warning in found.warnings)
+    unlabelled = sb.decompose(net, doubled[0], **PLAIN | {"value": "agreement"})
+    assert any(warning.startswith("3 of 11 images repeat") for warning in unlabelled.warnings)
+    assert not any("another label" in warning for warning in unlabelled.warnings)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated
 
 import typer
 
 from spectrobe.cli import options
 from spectrobe.cli.terminal import Terminal
-from spectrobe.errors import InputError
+from spectrobe.errors import InputError, SpectrobeError
 
 
 def command(
@@ -46,21 +46,21 @@ def _perturbations() -> Mapping[str, str]:
     from spectrobe.perturbations import SETS, names
     from spectrobe.perturbations.registry import lookup
 
-    entries = {name: lookup(name) for name in names()}
     sets = {name: f"set: {', '.join(members)}" for name, members in SETS.items()}
-    return {name: f"{entry.kind}: {entry.summary}" for name, entry in entries.items()} | sets
+    return _meanings(names(), lambda name: f"{lookup(name).kind}: {lookup(name).summary}") | sets
 
 
 def _values() -> Mapping[str, str]:
-    from spectrobe.game.values import DEFAULT_VALUE, value_classes
+    from spectrobe.game.values import DEFAULT_VALUE, value_class, value_names
 
-    return _described(value_classes(), DEFAULT_VALUE)
+    return _meanings(value_names(), lambda name: _first_line(value_class(name)), DEFAULT_VALUE)
 
 
 def _absences() -> Mapping[str, str]:
-    from spectrobe.engine.absence import DEFAULT_ABSENCE, absence_classes
+    from spectrobe.engine.absence import DEFAULT_ABSENCE, absence_class, absence_names
 
-    return _described(absence_classes(), DEFAULT_ABSENCE) | {"all": "Each of them in turn, and how far they agree."}
+    meanings = _meanings(absence_names(), lambda name: _first_line(absence_class(name)), DEFAULT_ABSENCE)
+    return meanings | {"all": "Each of them in turn, and how far they agree."}
 
 
 def _designs() -> Mapping[str, str]:
@@ -117,7 +117,22 @@ LISTS: dict[str, Callable[[], Mapping[str, str]]] = {
 }
 
 
+def _meanings(names: Iterable[str], meaning: Callable[[str], str], default: str = "") -> dict[str, str]:
+    """Each name's meaning; of one whose package is broken, what is wrong, as that is no fault of the others."""
+    found = {}
+    for name in names:
+        try:
+            found[name] = meaning(name) + " (default)" * (name == default)
+        except SpectrobeError as error:
+            found[name] = f"(cannot be used: {error})"
+    return found
+
+
 def _described(things: Mapping[str, object], default: str) -> dict[str, str]:
-    """Each thing's own description: the first sentence of its docstring."""
-    first_lines = {name: (inspect.getdoc(thing) or "").partition("\n")[0] for name, thing in things.items()}
-    return {name: line + " (default)" * (name == default) for name, line in first_lines.items()}
+    """Each thing's own description."""
+    return {name: _first_line(thing) + " (default)" * (name == default) for name, thing in things.items()}
+
+
+def _first_line(thing: object) -> str:
+    """The first sentence of a docstring."""
+    return (inspect.getdoc(thing) or "").partition("\n")[0]

@@ -16,12 +16,13 @@ from spectrobe.engine.run import refuse_other_kind
 from spectrobe.engine.store import RunFolder
 from spectrobe.studies.decompose.result import DecomposeResult
 from spectrobe.studies.decompose.study import decompose
+from spectrobe.studies.frozen import Frozen
 
 KIND = "absences"
 
 
 @dataclass(frozen=True)
-class AbsenceAgreement:
+class AbsenceAgreement(Frozen):
     """Decompositions that differ in the absence alone.
 
     results: absence -> result.   rank_agreement: (A, A) Spearman correlation of the bands' order between absences, in

@@ -71,6 +71,13 @@ class DecomposeResult(Frozen):
     _about: Mapping[str, Any] | None = field(default=None, repr=False, compare=False)
 
     @property
+    def _folder(self) -> RunFolder | None:
+        """The run folder that it is kept in."""
+        from spectrobe.engine.store import RunFolder
+
+        return self._run if isinstance(self._run, RunFolder) else None
+
+    @property
     def score(self) -> Estimate:
         """The signed score: 1 = all in the lowest band, 0 = flat, negative = high bands."""
         return self.scores[DEFAULT_SCORE]
@@ -177,7 +184,7 @@ class DecomposeResult(Frozen):
 
     def about(self) -> Mapping[str, Any]:
         """What run.json says of the run: its identity, what was settled, environment, times."""
-        known = self._about or _run_json(self._run) or {"command": "decompose"}
+        known = self._about or (self._folder.read_json("run.json") if self._folder else {"command": "decompose"})
         return {**known, "identity": {**known.get("identity", {}), "settings": self.settings.to_dict()}}
 
     def summary(self) -> str:
@@ -220,12 +227,6 @@ class DecomposeResult(Frozen):
 
 
 _ROUNDING = 1e-12
-
-
-def _run_json(run: Run | None) -> dict[str, Any]:
-    from spectrobe.engine.store import RunFolder
-
-    return run.read_json("run.json") if isinstance(run, RunFolder) else {}
 
 
 def summarise(
