@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -37,10 +38,14 @@ class WatchedPage:
         parts = [(address, urlsplit(address)) for address in self.requests]
         return [address for address, part in parts if part.scheme not in inside and part.hostname not in hosts]
 
-    def serious_violations(self) -> list[str]:
-        """What axe-core finds that is serious or critical: the rule, and where it is broken."""
+    def serious_violations(self, *without: str) -> list[str]:
+        """What axe-core finds that is serious or critical: the rule, and where it is broken.
+
+        without: selectors of what need not be looked at, such as the thousand marks of a chart.
+        """
         axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python").Axe()
-        found = axe.run(self.page).response["violations"]
+        context = {"exclude": [[selector] for selector in without]} if without else None
+        found = axe.run(self.page, context).response["violations"]
         worst = [rule for rule in found if rule["impact"] in ("serious", "critical")]
         return [f"{rule['id']}: {node['html']}" for rule in worst for node in rule["nodes"]]
 
@@ -58,10 +63,11 @@ def browser() -> Iterator[Browser]:
         opened.close()
 
 
-@pytest.fixture
-def watched_page(browser: Browser) -> Iterator[WatchedPage]:
-    """A fresh page of desktop size, without a past; what it asks for and what goes wrong is written down."""
-    context = browser.new_context(viewport={"width": DESKTOP[0], "height": DESKTOP[1]}, reduced_motion="reduce")
+@contextmanager
+def new_page(browser: Browser, size: tuple[int, int] = DESKTOP, **settings: Any) -> Iterator[WatchedPage]:
+    """A fresh page without a past; what it asks for and what goes wrong is written down."""
+    viewport: Any = {"width": size[0], "height": size[1]}
+    context = browser.new_context(viewport=viewport, reduced_motion="reduce", **settings)
     context.set_default_timeout(10_000)
     watched = WatchedPage(context.new_page())
     page = watched.page
@@ -70,3 +76,10 @@ def watched_page(browser: Browser) -> Iterator[WatchedPage]:
     page.on("request", lambda request: watched.requests.append(request.url))
     yield watched
     context.close()
+
+
+@pytest.fixture
+def watched_page(browser: Browser) -> Iterator[WatchedPage]:
+    """A fresh page of desktop size."""
+    with new_page(browser) as watched:
+        yield watched

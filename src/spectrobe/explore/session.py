@@ -14,10 +14,10 @@ from torch import Tensor
 from spectrobe.bands import BandPartition
 from spectrobe.data.base import ImageData
 from spectrobe.data.checks import check_data
+from spectrobe.data.class_names import class_names
 from spectrobe.engine.absence import DEFAULT_ABSENCE, absence_class
 from spectrobe.engine.local import ImageLoader, stack_images
 from spectrobe.errors import InputError
-from spectrobe.explore.naming import class_names
 from spectrobe.explore.perturbing import offered
 from spectrobe.explore.photos import Photo, Photos
 from spectrobe.explore.standing_in import StandIns
