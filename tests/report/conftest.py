@@ -9,7 +9,10 @@ import pytest
 import torch
 
 import spectrobe as sb
+from tests.browser import browser
 from tests.report.cases import PLAIN, coarse, decomposed, fine, labelled, mixed
+
+__all__ = ["browser"]
 
 PERTURBED = "gaussian_noise:1-3,contrast:3"
 

@@ -17,12 +17,12 @@ import spectrobe as sb
 from spectrobe.errors import InputError
 from spectrobe.report.material import Material, Photographs
 from spectrobe.report.photographs.encode import data_uri
-from spectrobe.report.photographs.names import class_words
 from spectrobe.report.photographs.reopen import Opener
 from spectrobe.report.photographs.strip import Strip
 from spectrobe.report.runs import Run, open_runs
 from spectrobe.report.sections import photographs
-from tests.report.cases import coarse, decomposed, fine, labelled, mixed, reported
+from tests.report.cases import PLAIN, coarse, decomposed, fine, labelled, mixed, reported
+from tests.toys import NamedData
 
 
 def section(results: Any, **wanted: Any) -> Any:
@@ -185,16 +185,17 @@ class TestPictures:
         assert framed[32, 40].min() > 230 and framed[31, 40].max() < 40  # white inside, black outside
         assert abs(int(framed[100, 100, 0]) - 128) < 4
 
-    @pytest.mark.parametrize(
-        "names, index, said",
-        [(("cat, felis", "dog"), 0, "cat"), (None, 3, "class 3"), (("a",), 1, "class 1"), (("x",), -1, "class -1")],
-    )
-    def test_classes_in_words(self, names: Any, index: int, said: str) -> None:
-        assert class_words(names, index) == said
 
-    def test_wordnet_ids_become_words(self) -> None:
-        pytest.importorskip("timm")
-        assert class_words(("n02259212",), 0) == "leafhopper"
+def test_classes_are_called_as_the_images_call_them(unclear: sb.DecomposeResult) -> None:
+    x, y = labelled(mixed, 20)
+    data = NamedData(x, y, [str(i) for i in range(20)])
+    data.class_names = ("cat", "dog", "eel")
+    result = sb.decompose(mixed, data, **PLAIN)
+    [first, _] = strips(section(result, images=(data,)))
+    assert first.label == data.class_names[int(y[int(first.name)])]
+    assert {tile.answer for _, row in first.rows for tile in row} <= {"cat", "dog", "eel"}
+    [other, _] = strips(section(unclear))
+    assert other.label.startswith("class ")
 
 
 def test_unusual_images_are_shown_where_images_can_be_opened(runs: Path, tmp_path: Path) -> None:

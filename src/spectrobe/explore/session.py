@@ -14,11 +14,11 @@ from torch import Tensor
 from spectrobe.bands import BandPartition
 from spectrobe.data.base import ImageData
 from spectrobe.data.checks import check_data
+from spectrobe.data.class_names import class_names
 from spectrobe.engine.absence import DEFAULT_ABSENCE, absence_class, absence_names
 from spectrobe.engine.local import ImageLoader
 from spectrobe.engine.opening import chosen_order, sample_of, self_check
 from spectrobe.errors import InputError
-from spectrobe.explore.naming import class_names
 from spectrobe.explore.perturbing import offered, usable
 from spectrobe.explore.photos import Photo, Photos
 from spectrobe.explore.standing_in import StandIns

@@ -10,8 +10,7 @@ from typing import Any, TypeVar
 from spectrobe.errors import SpectrobeError
 from spectrobe.figures.style import Look, looks
 from spectrobe.report.naming import ModelKey, ModelName, model_names
-from spectrobe.report.photographs.names import class_words
-from spectrobe.report.photographs.reopen import Opener
+from spectrobe.report.photographs.reopen import Opener, namer
 from spectrobe.report.runs import Run
 from spectrobe.studies.score_under import ScoreUnder, score_under
 
@@ -86,9 +85,7 @@ class Material:
     def class_namer(self, run: Run) -> Callable[[int], str]:
         """What a class of the run is called: in words where its model and images could be opened again."""
         found, _ = attempt(lambda: self.opener.both(run)) if self.photographs.count else (None, "")
-        model, data = found or (None, None)
-        names = (model.class_names if model else None) or (data.class_names if data else None)
-        return lambda index: class_words(names, index)
+        return namer(run, *(found or (None, None)))
 
     def key(self, model: str) -> str:
         """What switches a model on and off in every chart."""
@@ -138,5 +135,7 @@ def _renamed(run: Run, name: str) -> Run:
     """The run with its result under another model name."""
     if name == run.model_name:
         return run
+    if not hasattr(run.result, "settings"):
+        return replace(run, result=replace(run.result, model_name=name))
     settings = replace(run.result.settings, model_name=name)
     return replace(run, result=replace(run.result, settings=settings))

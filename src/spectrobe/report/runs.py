@@ -36,10 +36,10 @@ class Run:
 
     @property
     def parts(self) -> tuple[Any, ...]:
-        """The result; where it holds one for each perturbation, these; nothing where there is none yet."""
+        """The result; where it holds one for each perturbation or checkpoint, these; nothing where there is none."""
         several = getattr(self.result, "results", None)
-        if isinstance(several, Mapping):
-            return tuple(several.values())
+        if isinstance(several, Mapping | tuple):
+            return tuple(several.values() if isinstance(several, Mapping) else several)
         return () if self.result is None else (self.result,)
 
     @property
@@ -124,6 +124,6 @@ def _about(result: Any) -> Mapping[str, Any]:
     """What is known of the run of a result that was given as an object."""
     if hasattr(result, "about"):
         return dict(result.about())
-    parts = [result, *getattr(result, "results", {}).values()]
+    parts = (result, *Run(kind_of(result), result).parts)
     folders = [part._folder for part in parts if getattr(part, "_folder", None) is not None]
     return folders[0].read_json("run.json") if folders else {"command": kind_of(result)}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from spectrobe.data import open_data
 from spectrobe.data.base import ImageData
+from spectrobe.data.class_names import class_names
 from spectrobe.engine.identity import differing
 from spectrobe.engine.store import plain
 from spectrobe.errors import InputError, SpectrobeError
@@ -107,6 +108,14 @@ class Opener:
                 candidate, n_classes=n_classes, class_names=names, labelled=labelled, **columns
             )
         return self._images[key]
+
+
+def namer(run: Run, model: Model | None, data: ImageData | None) -> Callable[[int], str]:
+    """What each class of the run is called: in words where its model or its images say so, else by its number."""
+    known = getattr(run.parts[0], "n_classes", 0) if run.parts else 0
+    n_classes = known or len(data.class_names or ()) if data else 0
+    names = class_names(model, data, n_classes) if data else []
+    return lambda index: names[index] if 0 <= index < len(names) else f"class {index}"
 
 
 def geometry_of(run: Run, model: Model | None) -> Geometry:

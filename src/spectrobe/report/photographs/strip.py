@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,12 +10,10 @@ from markupsafe import Markup
 from torch import Tensor
 
 from spectrobe.bands import BandPartition
-from spectrobe.data.base import ImageData
 from spectrobe.figures.band_strip_figure import Window, largest_gain, most_detail
 from spectrobe.models.base import Model
 from spectrobe.perturbations import Perturbation
 from spectrobe.report.photographs.encode import LOSSLESS, data_uri
-from spectrobe.report.photographs.names import class_words
 from spectrobe.spectrum import band_images, coalition_images
 
 
@@ -56,9 +54,8 @@ class Strip:
 class Answers:
     """A model's answers to pictures of one photograph; without a model there are none."""
 
-    def __init__(self, model: Model | None, data: ImageData, label: int | None) -> None:
-        self.model, self.label = model, label
-        self.names = (model.class_names if model else None) or data.class_names
+    def __init__(self, model: Model | None, label: int | None, named: Callable[[int], str]) -> None:
+        self.model, self.label, self.named = model, label, named
 
     def __call__(self, pixels: Tensor) -> list[tuple[str, str, bool | None]]:
         """(K, C, H, W) -> top class, its probability, whether it is right, for each."""
@@ -69,16 +66,12 @@ class Answers:
         top = shares.max(1)
         return [
             (
-                self.name(int(index)),
+                self.named(int(index)),
                 f"{100 * float(share):.0f}%",
                 None if self.label is None else int(index) == self.label,
             )
             for share, index in zip(top.values, top.indices, strict=True)
         ]
-
-    def name(self, index: int) -> str:
-        """A class in words."""
-        return class_words(self.names, index)
 
 
 def detail(x: Tensor, bands: BandPartition) -> Window | None:

@@ -16,6 +16,7 @@ SECTIONS = (
     "robustness",
     "score_robustness",
     "relate",
+    "track",
     "photographs",
     "classes",
     "unusual",

@@ -17,7 +17,7 @@ from spectrobe.report.blocks import Section, Text
 from spectrobe.report.material import Material, attempt, model_label
 from spectrobe.report.numbers import places
 from spectrobe.report.photographs.encode import data_uri
-from spectrobe.report.photographs.reopen import geometry_of
+from spectrobe.report.photographs.reopen import geometry_of, namer
 from spectrobe.report.photographs.strip import Answers, Strip, Tile, band_rows, detail, perturbed_tiles
 from spectrobe.report.runs import Run
 from spectrobe.studies.decompose.stored_absence import stored_absence
@@ -94,7 +94,8 @@ def _strip(
 ) -> Strip:  # fmt: skip
     x = data.pixels(position, loader.geometry)
     label = None if data.labels is None else int(data.labels[position])
-    answers = Answers(model, data, label)
+    named = namer(run, model, data)
+    answers = Answers(model, label, named)
     settings = run.parts[0].settings
     rows: tuple[tuple[str, tuple[Tile, ...]], ...] = ()
     columns: tuple[str, ...] = ()
@@ -109,7 +110,7 @@ def _strip(
         columns = tuple(places(settings.bands))
     return Strip(
         name=data.ids[position],
-        label="" if label is None else answers.name(label),
+        label="" if label is None else named(label),
         intact=Tile(data_uri(x, window), *answers(x[None])[0]),
         columns=columns,
         rows=rows,

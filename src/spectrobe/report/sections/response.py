@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spectrobe.report.blocks import Cell, Section, Table, Text
+from spectrobe.report.blocks import Cell, Remarks, Section, Table
 from spectrobe.report.charts.bands import octave_axis
 from spectrobe.report.charts.chart import Axis, Chart, Interval, Panels, Point, Series, Tick, round_ticks, span
 from spectrobe.report.material import Material, grouped, told_apart
@@ -20,6 +20,7 @@ from spectrobe.studies.response.wording import sentences
 from spectrobe.studies.words import percent
 
 if TYPE_CHECKING:
+    from spectrobe.game.intervals import Estimate
     from spectrobe.studies.response.result import Curve, ResponseResult
 
 READING = (
@@ -48,10 +49,16 @@ def section(material: Material) -> Section | None:
     for number_, runs in enumerate(grouped(material.of("response"), _shared)):
         labels = told_apart(runs, DIFFERING)
         blocks += [_panels(material, runs, labels, f"response-{number_}"), _numbers(runs, labels)]
-        blocks.append(Text(tuple(sentence.strip() for run in runs for sentence in sentences(run.result))))
+        told = [f"{label}: {said.strip()}" for run, label in zip(runs, labels, strict=True) for said in _said(run)]
+        blocks.append(Remarks("What these curves say", tuple(told), closed=len(runs) > 1))
     return (
         Section("response", "Response", "How models respond to frequency", tuple(blocks), READING) if blocks else None
     )
+
+
+def _said(run: Run) -> list[str]:
+    """The study's own sentences, but for what it cost."""
+    return sentences(run.result)[:-1]
 
 
 def _shared(run: Run) -> tuple[object, ...]:
@@ -188,7 +195,13 @@ def _table(lines: Sequence[_Line], labels: Sequence[str], level: str) -> Table:
 def _numbers(runs: Sequence[Run], labels: Sequence[str]) -> Table:
     """Single numbers: a row each, a column a model."""
     names = list(dict.fromkeys(name for run in runs for name in run.result.numbers))
-    rows = tuple((Cell(name), *(estimate_cell(run.result.numbers.get(name), 3) for run in runs)) for name in names)
+    rows = tuple((Cell(name), *(_number(run.result.numbers.get(name)) for run in runs)) for name in names)
     columns = ("number", *labels)
     caption = f"Single numbers, with {percent(runs[0].result.confidence)} intervals over images"
     return Table(caption, columns, rows, frozenset(range(1, len(columns))))
+
+
+def _number(estimate: Estimate | None) -> Cell:
+    """With as many digits as its size deserves: powers run to hundreds."""
+    large = estimate is not None and abs(estimate.value) >= 10
+    return estimate_cell(estimate, 0 if large else 3)
