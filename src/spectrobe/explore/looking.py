@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
 
 import torch
@@ -34,7 +33,7 @@ class Look:
     photo: what bands are taken from, perturbed where that was asked for.   removed, standing_in: what is switched off
     and what stands in for it, None while all bands are present.   seen: what the model is given, equal to
     photo - removed + standing_in.   answers: its top classes, most probable first.   first: its top class on the intact
-    photo.   label: the photo's, where known.   seconds: what the answer took.
+    photo.   label: the photo's, where known.
     """
 
     photo: Picture
@@ -44,7 +43,6 @@ class Look:
     answers: tuple[Answer, ...]
     first: Answer
     label: Answer | None
-    seconds: float
 
 
 @torch.no_grad()
@@ -59,7 +57,6 @@ def seen_by_model(session: Session, question: Question) -> Tensor:
 @torch.no_grad()
 def look(session: Session, question: Question) -> Look:
     """Answer a question; InputError when it does not fit the session, BadImageError when the photo cannot be read."""
-    started = time.perf_counter()
     session.check(question)
     with session.lock:
         photo = session.photos.get(question.photo)
@@ -85,7 +82,6 @@ def look(session: Session, question: Question) -> Look:
         answers=tuple(map(answer, top)),
         first=answer(int(before.argmax())),
         label=None if photo.label is None else answer(photo.label),
-        seconds=time.perf_counter() - started,
     )
 
 

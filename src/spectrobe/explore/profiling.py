@@ -47,8 +47,8 @@ def photo_profile(session: Session, question: Question, class_index: int, progre
     session.check(question)
     if not 0 <= class_index < len(session.names):
         raise InputError(f"expected a class from 0 to {len(session.names) - 1}, got {class_index}")
-    photo = session.photos.get(question.photo)
     with session.lock:
+        photo = session.photos.get(question.photo)
         pixels = session.perturbed(question)
         absence = session.stand_ins.absence(question.absence, photo)
     design = ExactDesign(session.bands.n_bands)

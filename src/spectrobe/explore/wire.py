@@ -10,7 +10,7 @@ from typing import Any
 
 from spectrobe.errors import InputError
 from spectrobe.explore.display import Picture
-from spectrobe.explore.looking import Answer, Look
+from spectrobe.explore.looking import Look
 from spectrobe.explore.naming import band_names
 from spectrobe.explore.profiling import PhotoProfile
 from spectrobe.explore.session import Question, Session
@@ -86,10 +86,9 @@ def look_to_dict(look: Look) -> dict[str, Any]:
     pictures = {name: getattr(look, name) for name in ("photo", "removed", "standing_in", "seen")}
     return {
         "pictures": {name: None if picture is None else picture_to_dict(picture) for name, picture in pictures.items()},
-        "answers": [_answer(answer) for answer in look.answers],
-        "first": _answer(look.first),
-        "label": None if look.label is None else _answer(look.label),
-        "seconds": look.seconds,
+        "answers": [asdict(answer) for answer in look.answers],
+        "first": asdict(look.first),
+        "label": None if look.label is None else asdict(look.label),
     }
 
 
@@ -106,10 +105,6 @@ def address_of(png: bytes) -> str:
 def profile_to_dict(profile: PhotoProfile) -> dict[str, Any]:
     """A profile, JSON-able."""
     return {**asdict(profile), "shapley": profile.shapley.tolist()}
-
-
-def _answer(answer: Answer) -> dict[str, Any]:
-    return asdict(answer)
 
 
 def _key(value: object) -> int | str:
