@@ -66,11 +66,15 @@ def _question(material: Material) -> str:
     """The question that the report answers: the page's title."""
     models = material.model_names
     who = f"does {models[0]}" if len(models) == 1 else f"do these {len(models)} models"
-    if material.of("decompose"):
-        return f"Which spatial frequencies {who} lean on?"
-    if material.of("robustness"):
-        return f"How much accuracy {who} keep under perturbations?"
-    return "Which spatial frequencies survive?"
+    questions = {
+        "decompose": f"Which spatial frequencies {who} lean on?",
+        "track": f"How {who} change in training?",
+        "response": f"How {who} respond to spatial frequencies?",
+        "robustness": f"How much accuracy {who} keep under perturbations?",
+        "relate": "Which score goes with robustness?",
+        "snr": "Which spatial frequencies survive?",
+    }
+    return next((question for kind, question in questions.items() if material.of(kind)), "Runs without a result yet")
 
 
 def _several(given: Any) -> tuple[Any, ...]:
