@@ -118,6 +118,8 @@ def test_types_and_data_files_ship() -> None:
     package = importlib.resources.files("spectrobe")
     assert (package / "py.typed").is_file()
     assert len((package / "data" / "imagenet_wnids.txt").read_text().split()) == 1000
+    templates = package / "report" / "templates"
+    assert all((templates / name).is_file() for name in ("page.html.j2", "style.css", "script.js"))
 
 
 def test_extras_that_messages_name_exist() -> None:

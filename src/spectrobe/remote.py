@@ -6,8 +6,9 @@ import atexit
 import logging
 import shutil
 import tempfile
+import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -52,6 +53,28 @@ def local_path(location: str) -> Path:
     with reaching(location):
         filesystem.get_file(path, str(copy))
     return copy
+
+
+def write_whole(location: str, content: bytes) -> None:
+    """Write a file whole or not at all, over an older one of its name; its folder is made.
+
+    Raises as `filesystem_of` does, and InputError for a folder or where nothing can be written.
+    """
+    filesystem, path = filesystem_of(location)
+    aside = f"{path}.{uuid.uuid4().hex[:8]}.part"
+    with reaching(location):
+        if filesystem.isdir(path):
+            raise InputError(f"expected a file to write, {location!r} is a folder: give a name in it")
+        try:
+            filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
+            filesystem.pipe_file(aside, content)
+            filesystem.mv(aside, path)
+        except OSError as error:
+            with suppress(OSError):
+                filesystem.rm_file(aside)
+            raise InputError(
+                f"could not write {location!r} ({error.strerror or error}): choose another file"
+            ) from error
 
 
 @contextmanager

@@ -118,6 +118,19 @@ class TestRelate:
         assert "3 models of 3 recipes" in page.text and "nothing is claimed" in page.text
 
 
+def test_a_report_of_one_study_alone_answers_with_its_words(
+    responded: sb.ResponseResult, related: RelateResult, tracked: TrackResult, tmp_path: Path
+) -> None:
+    for result, question, said in (
+        (responded, "respond to spatial frequencies?", "Cut-offs: what lies below"),
+        (related, "Which score goes with robustness?", "3 models of 3 recipes"),
+        (tracked, "How does net change in training?", tracked.sentence()),
+    ):
+        page = reported(result, tmp_path)
+        assert question in page.text and said in page.text
+        assert "None of these runs" not in page.text
+
+
 class TestTrack:
     def test_a_panel_a_band_with_a_point_a_checkpoint(self, tracked: TrackResult) -> None:
         panels: Panels = of(section_of(track, tracked), Panels)

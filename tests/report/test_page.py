@@ -147,7 +147,7 @@ class TestWriting:
         monkeypatch.setattr(LocalFileSystem, "pipe_file", full)
         with pytest.raises(InputError, match="No space left on device"):
             sb.report(low, path, photographs=0)
-        assert path.read_text() == "kept"
+        assert path.read_text() == "kept" and [found.name for found in tmp_path.iterdir()] == ["page.html"]
 
     @pytest.mark.parametrize("count", [-1, 13, 2.5, True])
     def test_a_number_of_photographs_that_makes_no_sense(

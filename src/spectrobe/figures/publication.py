@@ -11,12 +11,12 @@ from importlib import import_module
 from pathlib import PurePosixPath
 from typing import Any
 
-import fsspec
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from spectrobe.errors import InputError
 from spectrobe.figures.style import COLUMN_WIDTH, PNG_DPI, styled
+from spectrobe.remote import write_whole
 from spectrobe.studies.kinds import kind_of
 
 KINDS = {
@@ -99,12 +99,4 @@ def write(figure: Figure, path: str | os.PathLike[str]) -> None:
     buffer = io.BytesIO()
     with styled():
         figure.savefig(buffer, format=kind, dpi=PNG_DPI, metadata=FORMATS[kind])
-    try:
-        filesystem, root = fsspec.core.url_to_fs(os.fspath(path))
-        if parent := root.rpartition("/")[0]:
-            filesystem.makedirs(parent, exist_ok=True)
-        filesystem.pipe_file(root, buffer.getvalue())
-    except OSError as error:
-        raise InputError(
-            f"could not write {os.fspath(path)} ({error.strerror or error}): choose another file"
-        ) from None
+    write_whole(os.fspath(path), buffer.getvalue())

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
-import fsspec
-
 from spectrobe.errors import InputError
+from spectrobe.remote import write_whole
 from spectrobe.report.material import Material, Photographs
 from spectrobe.report.numbers import plural
 from spectrobe.report.page import render
@@ -49,7 +48,8 @@ def report(
     columns = {"class_map": class_map, "image_column": image_column, "label_column": label_column}
     wanted = Photographs(photographs, _several(images), _several(models), columns)
     page = page_of(Material(open_runs(results), show_paths, wanted))
-    return _write(os.fspath(path), page)
+    write_whole(os.fspath(path), page.encode())
+    return os.fspath(path)
 
 
 def page_of(material: Material) -> str:
@@ -66,30 +66,17 @@ def _question(material: Material) -> str:
     """The question that the report answers: the page's title."""
     models = material.model_names
     who = f"does {models[0]}" if len(models) == 1 else f"do these {len(models)} models"
-    if material.of("decompose"):
-        return f"Which spatial frequencies {who} lean on?"
-    if material.of("robustness"):
-        return f"How much accuracy {who} keep under perturbations?"
-    return "Which spatial frequencies survive?"
+    questions = {
+        "decompose": f"Which spatial frequencies {who} lean on?",
+        "track": f"How {who} change in training?",
+        "response": f"How {who} respond to spatial frequencies?",
+        "robustness": f"How much accuracy {who} keep under perturbations?",
+        "relate": "Which score goes with robustness?",
+        "snr": "Which spatial frequencies survive?",
+    }
+    return next((question for kind, question in questions.items() if material.of(kind)), "Runs without a result yet")
 
 
 def _several(given: Any) -> tuple[Any, ...]:
     """Nothing, one, or a list of them."""
     return () if given is None else tuple(given) if isinstance(given, list) else (given,)
-
-
-def _write(path: str, page: str) -> str:
-    """The file whole or not at all; InputError where it cannot be written."""
-    try:
-        filesystem, root = fsspec.core.url_to_fs(path)
-        if filesystem.isdir(root):
-            raise InputError(f"expected a file to write the report to, {path} is a folder: give a name in it")
-        parent = root.rpartition("/")[0]
-        if parent:
-            filesystem.makedirs(parent, exist_ok=True)
-        aside = f"{root}.part"
-        filesystem.pipe_file(aside, page.encode())
-        filesystem.mv(aside, root)
-    except OSError as error:
-        raise InputError(f"could not write {path} ({error.strerror or error}): choose another file") from error
-    return path

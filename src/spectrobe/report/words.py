@@ -11,6 +11,8 @@ from spectrobe.report.numbers import interval, joined, number, plural
 from spectrobe.report.runs import Run
 from spectrobe.studies.decompose.result import DecomposeResult
 from spectrobe.studies.decompose.wording import GAINS, halfway
+from spectrobe.studies.relate.wording import headline
+from spectrobe.studies.response.wording import cutoff_sentence
 from spectrobe.studies.robustness.wording import sentence as robustness_sentence
 from spectrobe.studies.snr.result import SnrResult
 from spectrobe.studies.snr.wording import PATTERNS
@@ -43,7 +45,7 @@ def answer(material: Material) -> str:
             )
     if told:
         return " ".join(told)
-    others = [*_perturbations(material), *_robustness(material)]
+    others = _beside_models(material)
     return others[0] if others else "None of these runs has a result yet."
 
 
@@ -51,9 +53,19 @@ def details(material: Material) -> list[str]:
     """How large and how sure the answer is, and what else was measured: paragraphs."""
     runs = material.of("decompose")
     parts = [_score(runs[0].result)] if len(runs) == 1 else []
-    others = [*_perturbations(material), *_surviving(material), *_robustness(material)]
+    others = _beside_models(material)
     parts += others if runs else others[1:]
     return [part for part in (*parts, how_sure(material)) if part]
+
+
+def _beside_models(material: Material) -> list[str]:
+    """What the other studies say, a sentence each."""
+    return [
+        *_perturbations(material), *_surviving(material), *_robustness(material),
+        *(_so_far(run) + cutoff_sentence(run.result) for run in material.of("response")[:_FEW]),
+        *(f"{headline(run.result)}." for run in material.of("relate")),
+        *(run.result.sentence() for run in material.of("track")[:_FEW]),
+    ]  # fmt: skip
 
 
 def direction(result: DecomposeResult) -> str:

@@ -21,8 +21,11 @@ from spectrobe.report.photographs.reopen import geometry_of, namer
 from spectrobe.report.photographs.strip import Answers, Strip, Tile, band_rows, detail, perturbed_tiles
 from spectrobe.report.runs import Run
 from spectrobe.studies.decompose.stored_absence import stored_absence
+from spectrobe.studies.robustness.conditions import passes
 
 MOST_PERTURBED = 6
+MOST_PASSES = 200
+"""Forward passes a photograph that an attack may cost here; longer ones are left to the runs."""
 READING = (
     "What the model is given, and its top class with the probability it gives it; ✓ where that is the label. The "
     "photographs were chosen by chance, before any result. Single bands are shown around mid-grey with their contrast "
@@ -143,6 +146,7 @@ def _made(name: str, model: Model | None) -> tuple[str, Perturbation] | None:
         [spec] = parse_perturbations(name)
         if spec.needs_model and (model is None or not model.differentiable):
             return None
-        return name, spec.build(model)
+        made = spec.build(model)
+        return None if passes(made) > MOST_PASSES else (name, made)
     except (SpectrobeError, ValueError):
         return None  # a perturbed data set or a function of the user's own, which no name brings back
