@@ -163,9 +163,7 @@ def test_other_pixels_are_named_image_by_image(finished: Path) -> None:
     net, (x, y) = planted(10)
     x = x.clone()
     x[3, 0, 0, 0] += 0.01
-    with pytest.raises(
-        RunFolderError, match=r"a run on other images \(1 of 10 changed since: 3\): choose another"
-    ):
+    with pytest.raises(RunFolderError, match=r"a run on other images \(1 of 10 changed since: 3\): choose another"):
         sb.decompose(net, (x, y), out=finished, **PLAIN)
 
 
