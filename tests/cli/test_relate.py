@@ -210,7 +210,7 @@ def test_relate_shows_some(runs: Cli) -> None:
         assert outcome.code == 2 and f"is called {name!r}; there are " in outcome.err
     few = runs("relate", "z", "--only", "signed/*", "--quiet", "--json")
     kinds = {name.partition("/")[0] for name in few.result["scores"]}  # type: ignore[attr-defined]
-    assert kinds == {"signed", "information", "clean-accuracy"}
+    assert kinds == {"signed", "clean-accuracy"}
     assert json.loads(few.out)["settings"]["only"] == ["signed/*"]
 
 

@@ -45,10 +45,11 @@ def names(models: list[ModelRuns]) -> list[tuple[str, int, int]]:
 
 
 def test_a_parent_folder_and_single_folders_give_the_same(stored: Path) -> None:
-    models, left_out = gather(stored)
+    found = gather(stored)
+    models, left_out = found.models, found.left_out
     assert names(models) == [(name, 1, 1) for name in "abc"] and left_out == {}
     each = [stored / kind / name for kind in "rd" for name in "abc"]
-    assert names(gather(each)[0]) == names(models)
+    assert names(gather(each).models) == names(models)
     assert sb.relate(stored, **FAST).models == sb.relate(map(str, each), **FAST).models == ("a", "b", "c")
 
 
@@ -56,10 +57,10 @@ def test_the_hash_of_the_weights_counts_before_the_name(runs: Path) -> None:
     renamed = json.loads((runs / "r/a/result.json").read_text())
     renamed["settings"]["model_name"] = "the same weights"
     (runs / "r/a/result.json").write_text(json.dumps(renamed))
-    models, _ = gather(runs)
+    models = gather(runs).models
     assert names(models)[0] == ("a", 1, 1) and models[0].names == {"a", "the same weights"}
     change(runs / "r/b", weights_sha256="0" * 64)  # trained on since
-    models, _ = gather(runs)
+    models = gather(runs).models
     assert ("c", 1, 1) in names(models)
     apart = [m for m in models if m.title.startswith("b (")]
     assert [(len(m.decompositions), len(m.robustness)) for m in apart] == [(1, 0), (0, 1)]
@@ -101,7 +102,9 @@ def test_a_zoo_brings_names_and_recipes_along(stored: Path, tmp_path: Path) -> N
 
 def test_snr_runs_lie_in_folders_too(stored: Path, tmp_path: Path) -> None:
     sb.spectral_snr(data()[0], "contrast:2", bands=3, out=tmp_path / "snr")
+    together = sb.relate([stored, tmp_path], values=["accuracy"], **FAST)  # among the other runs, too
     found = sb.relate(stored, snr=tmp_path / "snr", values=["accuracy"], **FAST)
+    assert list(together.scores) == list(found.scores)
     assert "surviving-information/accuracy/mean for accuracy/contrast:2" in found.scores
 
 

@@ -29,9 +29,7 @@ def command(
     ] = None,
     only: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="PATTERN", help="Try these scores alone: they are what p-values allow for.", show_default="all"
-        ),
+        typer.Option(metavar="PATTERN", help="Try these scores (and clean accuracy) alone.", show_default="all"),
     ] = None,
     measure: Annotated[
         list[str] | None, typer.Option(metavar="PATTERN", help="Show these measured robustnesses.", show_default="all")

@@ -78,8 +78,17 @@ class ModelRuns:
         self.names.add(run.name)
 
 
-def gather(runs: Any) -> tuple[list[ModelRuns], dict[str, str]]:
-    """The models of results, run folders and folders of run folders, in the order met; and what was left out, and why.
+@dataclass(frozen=True)
+class Gathered:
+    """What was given: models in the order met; SNR runs of no model; what was left out, and why."""
+
+    models: list[ModelRuns]
+    snr: list[Run]
+    left_out: dict[str, str]
+
+
+def gather(runs: Any) -> Gathered:
+    """The models of results, run folders and folders of run folders.
 
     Raises InputError when there are none, or one is given that is no run; RunFolderError for a damaged one.
     """
@@ -94,7 +103,12 @@ def gather(runs: Any) -> tuple[list[ModelRuns], dict[str, str]]:
     if not found:
         why = "; ".join(f"{where}: {reason}" for where, reason in left_out.items())
         raise InputError(f"expected runs of decompose and robustness, got none{': ' + why if why else ''}")
-    return _by_model(found), left_out
+    loose = [run for run in found if isinstance(run.result, SnrResult | SnrStudy)]
+    models = _by_model([run for run in found if not isinstance(run.result, SnrResult | SnrStudy)])
+    of_models = [(run, model) for run in loose for model in models if run.name in model.names]
+    for run, model in of_models:
+        model.add(run)
+    return Gathered(models, [run for run in loose if all(run is not one for one, _ in of_models)], left_out)
 
 
 def snr_runs(runs: Any) -> list[Run]:
@@ -193,7 +207,6 @@ def _by_model(runs: list[Run]) -> list[ModelRuns]:
         same[0].add(run)
         same[0].title = run.title or same[0].title
         same[0].recipe = run.recipe or same[0].recipe
-    models = [model for model in models if model.decompositions or model.robustness or model.others]
     _tell_apart(models)
     order = {id(run): place for place, run in enumerate(runs)}
     return sorted(models, key=lambda model: min(order[id(run)] for run in _all(model)))

@@ -16,7 +16,7 @@ from spectrobe.game.values import make_value
 from spectrobe.studies.relate.columns import BASELINE, Column, column
 from spectrobe.studies.relate.comparable import check_comparable
 from spectrobe.studies.relate.correlate import CLEAN, FEWEST, Models
-from spectrobe.studies.relate.gather import ModelRuns, gather, snr_runs
+from spectrobe.studies.relate.gather import ModelRuns, Run, gather, snr_runs
 from spectrobe.studies.relate.measures import clean_accuracy, measure_columns
 from spectrobe.studies.relate.relations import choose, relations
 from spectrobe.studies.relate.result import FEWEST_FOR_A_CLAIM, RelateResult, RelateSettings, scores_for
@@ -56,8 +56,8 @@ def relate(
     against: measured numbers from such a table; value_column: which of its columns (default: all with numbers).
     model_column: of both tables.   group_column: of either, the recipe of each model; recipes: {model: recipe} instead.
         Models of one recipe (strengths, seeds) are resampled and permuted together. A zoo's runs bring theirs along.
-    only: patterns of the scores that are tried ("signed/*"), all by default; baselines always are. What is tried counts
-        in p-values and in the choice: say it before you look.
+    only: patterns of the scores and baselines that are tried ("signed/*"), all by default; clean accuracy always is.
+        What is tried counts in p-values and in the choice: say it before you look.
     without: patterns of model names or recipes ("at-*"): every correlation also without those models, one subset each.
     values: under which scores are computed from the stored tables.   confidence, seed: of all that is drawn.
     n_resamples: of recipes, for intervals.   n_permutations: for p-values.
@@ -71,13 +71,15 @@ def relate(
         make_value(value)
     _check_draws(n_resamples, n_permutations)
     progress = progress or Silent()
-    models, left_out = gather(runs)
+    gathered = gather(runs)
+    left_out = gathered.left_out
     tables = {"scores": _table(scores, "scores", model_column), "against": _table(against, "against", model_column)}
-    models = _usable(models, tables, left_out)
+    models = _usable(gathered.models, tables, left_out)
     _set_recipes(models, recipes, group_column, [table for table in tables.values() if table is not None])
     warnings = check_comparable(models)
+    loose = [*gathered.snr, *([] if snr is None else snr_runs(snr))]
     measures = [*measure_columns(models), *_measured_columns(tables["against"], models, value_column)]
-    all_scores, noted = _scores(models, tables["scores"], measures, snr, values, group_column)
+    all_scores, noted = _scores(models, tables["scores"], measures, loose, values, group_column)
     clean = column(CLEAN, clean_accuracy(models), BASELINE, "no clean accuracy on the images that the others share")
     all_scores += [clean] if np.isfinite(clean.values).any() else []
     tried = (only,) if isinstance(only, str) else tuple(only)
@@ -119,12 +121,12 @@ def _scores(
     models: Sequence[ModelRuns],
     table: Table | None,
     measures: Sequence[Column],
-    snr: Any,
+    snr: Sequence[Run],
     values: Sequence[str],
     group_column: str | None,
 ) -> tuple[list[Column], list[str]]:
     """All scores but clean accuracy, and what to know about them."""
-    measured_on = [*([] if snr is None else snr_runs(snr)), *(run for model in models for run in model.snr)]
+    measured_on = [*snr, *(run for model in models for run in model.snr)]
     moduli = Moduli(measured_on, models)
     results = revalued(models, values, replicates=bool(measured_on))
     found = score_columns(results)
@@ -141,7 +143,7 @@ def _scores(
 
 
 def _tried(columns: Sequence[Column], patterns: Sequence[str]) -> list[Column]:
-    """The baselines, and of the scores those that fit a pattern; InputError for a pattern that none does."""
+    """Clean accuracy, and of the others those that fit a pattern; InputError for a pattern that none does."""
     for pattern in patterns:
         if not any(fnmatchcase(one.name, pattern) for one in columns):
             known = ", ".join(dict.fromkeys(one.name for one in columns))
@@ -149,7 +151,7 @@ def _tried(columns: Sequence[Column], patterns: Sequence[str]) -> list[Column]:
     return [
         one
         for one in columns
-        if one.kind == BASELINE or not patterns or any(fnmatchcase(one.name, pattern) for pattern in patterns)
+        if one.name == CLEAN or not patterns or any(fnmatchcase(one.name, pattern) for pattern in patterns)
     ]
 
 
