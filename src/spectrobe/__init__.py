@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from spectrobe import data as data
     from spectrobe import figures as figures
+    from spectrobe import integrations as integrations
     from spectrobe.bands import BandPartition as BandPartition
     from spectrobe.data import open_data as open_data
     from spectrobe.errors import SpectrobeError as SpectrobeError
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from spectrobe.game.shapley import shapley_values as shapley_values
     from spectrobe.models import open_model as open_model
     from spectrobe.perturbations import perturbation as perturbation
+    from spectrobe.report.build import report as report
     from spectrobe.spectrum import band_images as band_images
     from spectrobe.spectrum import coalition_images as coalition_images
     from spectrobe.studies.compare import compare as compare
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
     from spectrobe.studies.snr.result import SnrStudy as SnrStudy
     from spectrobe.studies.snr.study import snr_study as snr_study
     from spectrobe.studies.snr.study import spectral_snr as spectral_snr
+    from spectrobe.studies.track.result import TrackResult as TrackResult
+    from spectrobe.studies.track.study import track as track
+    from spectrobe.studies.watch.probe import Probe as Probe
 
 _WHERE = {
     "BandPartition": "bands",
@@ -40,32 +45,37 @@ _WHERE = {
     "Estimate": "game.intervals",
     "ResponseResult": "studies.response.result",
     "RelateResult": "studies.relate.result",
+    "Probe": "studies.watch.probe",
     "RobustnessResult": "studies.robustness.result",
     "SnrResult": "studies.snr.result",
     "SnrStudy": "studies.snr.result",
     "SpectrobeError": "errors",
+    "TrackResult": "studies.track.result",
     "band_images": "spectrum",
     "coalition_images": "spectrum",
     "compare": "studies.compare",
     "data": "data",
     "decompose": "studies.decompose.study",
     "figures": "figures",
+    "integrations": "integrations",
     "load": "studies.runs",
     "open_data": "data",
     "open_model": "models",
     "perturbation": "perturbations",
     "published": "game.published",
-    "response": "studies.response.study",
     "relate": "studies.relate.study",
+    "report": "report",
+    "response": "studies.response.study",
     "robustness": "studies.robustness.study",
     "score_under": "studies.score_under",
     "shapley_values": "game.shapley",
     "snr_study": "studies.snr.study",
     "spectral_snr": "studies.snr.study",
+    "track": "studies.track.study",
 }
 """Name -> the module that has it. Loaded on first use, so that `import spectrobe` is quick and needs torch alone."""
 
-_MODULES = ("data", "figures", "published")
+_MODULES = ("data", "figures", "integrations", "published", "report")
 
 __all__ = [*_WHERE, "__version__"]  # the names above, as strings
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from spectrobe.errors import InputError, MissingExtraError, SpectrobeError
@@ -32,6 +36,22 @@ def filesystem_of(location: str) -> tuple[Any, str]:
     except ValueError as error:  # also what back ends make of a malformed location
         raise InputError(f"cannot open {location!r}: {error}") from error
     return filesystem, path
+
+
+def local_path(location: str) -> Path:
+    """Where a file lies on this machine: a local path itself, a remote file's copy, which goes when the process ends.
+
+    Raises as `filesystem_of` does, and InputError for a remote file that cannot be fetched.
+    """
+    if "://" not in location:
+        return Path(location).expanduser()
+    filesystem, path = filesystem_of(location)
+    folder = Path(tempfile.mkdtemp(prefix="spectrobe-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    copy = folder / PurePosixPath(path).name
+    with reaching(location):
+        filesystem.get_file(path, str(copy))
+    return copy
 
 
 @contextmanager

@@ -61,6 +61,74 @@ def needs_an_argument(depth, width):
     return colour
 
 
+def probabilities(x):
+    return colour(x).softmax(1)
+
+
+def sigmoids(x):
+    return (colour(x) - 8).sigmoid()
+
+
+def another_order(x):
+    return colour(x).roll(1, 1)
+
+
+def batch_statistics(x):
+    return colour(x) - colour(x).mean(0)
+
+
+def dropout(x):
+    return colour(x) + 3 * torch.randn(len(x), 3)
+
+
+def detections(x):
+    return [{"boxes": torch.zeros(4, 4), "scores": torch.zeros(4)} for _ in x]
+
+
+def dense(x):
+    return x
+
+
+def indices(x):
+    return colour(x).argmax(1)
+
+
+def nothing(x):
+    return None
+
+
+def chatty(x):
+    print("from inside the model")
+    return colour(x)
+
+
+def imagenet(x):
+    """Three of ImageNet's 1,000 classes, told apart by mean colour."""
+    out = torch.full((len(x), 1000), -50.0)
+    out[:, [0, 217, 701]] = colour(x)
+    return out
+
+
+class Net(torch.nn.Module):
+    def __init__(self, num_classes=3):
+        super().__init__()
+        self.head = torch.nn.Linear(3, num_classes)
+
+    def forward(self, x):
+        return self.head(x.mean((2, 3)))
+
+
+class InTraining(torch.nn.Module):
+    """Left in training mode, as a module is made."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = torch.nn.BatchNorm2d(3)
+
+    def forward(self, x):
+        return 40 * self.norm(x).mean((2, 3))
+
+
 text = "not a model"
 '''
 
@@ -80,6 +148,18 @@ class Outcome:
 
 
 Cli = Callable[..., Outcome]
+
+
+def assert_refused(outcome: Outcome, parts: list[str], folder: Path) -> None:
+    """Exit code 2, one line on standard error that holds every part, nothing on standard output or in `folder`."""
+    assert outcome.code == 2, outcome.err
+    assert outcome.out == ""
+    *before, last = outcome.err.splitlines()
+    assert last.startswith("spectrobe: ") and not before, outcome.err
+    missing = [part for part in parts if part not in last]
+    assert not missing, f"{missing} not in {last}"
+    assert not [path for path in folder.rglob("*") if path.is_file()]
+    assert not list(folder.glob("runs/*"))
 
 
 def photo(index: int, number: int, size: int = 16) -> np.ndarray:

@@ -10,7 +10,7 @@ import torch
 
 from spectrobe.cli.app import as_options
 from spectrobe.engine.store import RunFolder
-from tests.cli.calls import Cli
+from tests.cli.calls import Cli, assert_refused
 
 GOOD = "decompose python:toys:colour {world}/images --num-classes 3 --bands 4"
 MAPPED = "decompose --class-map {world}/map.json"
@@ -95,15 +95,7 @@ CASES = [
 def test_bad_input_is_one_line_that_says_what_to_do(
     call: str, line: list[str], cli: Cli, world: Path, tmp_path: Path
 ) -> None:
-    outcome = cli(*call.format(world=world).split())
-    assert outcome.code == 2, outcome.err
-    assert outcome.out == ""
-    *before, last = outcome.err.splitlines()
-    assert last.startswith("spectrobe: ") and not before, outcome.err
-    missing = [part for part in line if part not in last]
-    assert not missing, f"{missing} not in {last}"
-    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert not list(tmp_path.glob("runs/*"))
+    assert_refused(cli(*call.format(world=world).split()), line, tmp_path)
 
 
 @pytest.mark.parametrize("message, said", [

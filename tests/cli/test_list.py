@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from importlib.metadata import version
+from importlib.metadata import EntryPoint, EntryPoints, version
 
 import pytest
 
+from spectrobe import plugins
 from spectrobe.bands import BandPartition
 from spectrobe.cli.app import COMMANDS
 from spectrobe.cli.commands.list import LISTS
@@ -26,6 +27,7 @@ WRITTEN = {
     "perturbations": {*names(), *SETS},
     "bands": {"8", "radial:8", "octaves:5", "edges:0,.1,.3,1"},
     "data": {"FOLDER", "demo", "hf", "parquet"},
+    "figures": {"profile", "response", "robustness", "score_robustness", "snr_bias"},
     "models": {"timm:", "torchvision:", "hf:", "onnx:", "export:", "python:", "demo:", "clip:"},
 }
 
@@ -39,6 +41,18 @@ def test_every_name_is_listed_with_a_meaning(what: str, cli: Cli) -> None:
     assert all(len(row) == 2 and len(row[1]) > 8 for row in rows), rows
     as_json = cli("list", what, "--json").result[what]
     assert list(as_json) == [row[0] for row in rows]
+
+
+def test_a_broken_package_is_named_and_hides_no_other_name(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    groups = ("spectrobe.values", "spectrobe.absences", "spectrobe.perturbations")
+    points = EntryPoints([EntryPoint("broken", "no.such.module:Thing", group) for group in groups])
+    monkeypatch.setattr(plugins, "entry_points", points.select)
+    for what in ("values", "absences", "perturbations"):
+        outcome = cli("list", what)
+        assert outcome.code == 0 and outcome.err == ""
+        rows = dict(line.split(maxsplit=1) for line in outcome.out.splitlines())
+        assert set(rows) == {*WRITTEN[what], "broken"}
+        assert rows["broken"].startswith("(cannot be used: the ") and "no.such.module:Thing" in rows["broken"]
 
 
 def test_the_bands_of_the_list_can_be_written() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from spectrobe import data as data_module
+from spectrobe import plugins
 from spectrobe.data import (
     DataOptions,
     ImageData,
@@ -128,13 +128,15 @@ def test_extensions_add_schemes(monkeypatch: pytest.MonkeyPatch) -> None:
             EntryPoint("broken", "no.such.module:opener", "spectrobe.data"),
         ]
     )
-    monkeypatch.setattr(data_module, "entry_points", lambda **wanted: points.select(**wanted))
+    monkeypatch.setattr(plugins, "entry_points", points.select)
     monkeypatch.setitem(sys.modules, "tests.data.test_data", sys.modules[__name__])
     data = open_data("stripes:6", n_classes=3)
     assert isinstance(data, Stripes)
     assert data.labels.tolist() == [0, 1, 2, 0, 1, 2]
-    assert source_names() == ["broken", "demo", "hf", "parquet", "stripes"]
-    with pytest.raises(InputError, match=r"'no\.such\.module:opener' for broken: data cannot be loaded"):
+    assert source_names() == ["broken", "demo", "hf", "parquet", "planted", "stripes"]
+    with pytest.raises(
+        InputError, match=r"the data scheme 'broken' \(no\.such\.module:opener\) .* could not be imported"
+    ):
         open_data("broken:1")
 
 

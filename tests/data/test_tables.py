@@ -156,7 +156,7 @@ TABLES: dict[str, tuple[dict[str, object], dict[str, object], str]] = {
     "missing image column": (
         {},
         {"image_column": "img"},
-        r"no column 'img'; columns: image \(struct.*\), label \(int64\)",
+        r"no column 'img'; columns: image \(bytes and path\), label \(int64\)",
     ),
     "missing label column": ({}, {"label_column": "y"}, "no column 'y'; columns: "),
     "label as image": ({}, {"image_column": "label"}, "'label' of .* holds int64, not images"),

@@ -25,6 +25,7 @@ class Planted(Model):
     """A linear model whose bfloat16 is as fast and as wrong as told, by a clock of its own."""
 
     name, geometry, n_classes = "planted", Geometry(), N_CLASSES
+    precisions = ("float32", "bfloat16")
 
     def __init__(self, speed: float, change: Callable[[Tensor], Tensor] = lambda logits: logits) -> None:
         """speed: how many times as fast bfloat16 is.   change: what it does to the logits."""

@@ -58,15 +58,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def installed(site: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.syspath_prepend(site)
     importlib.invalidate_caches()
-    value_classes.cache_clear()
     yield
-    value_classes.cache_clear()
     PERTURBATIONS.pop("checkerboard", None)
     sys.modules.pop(MODULE, None)
 
 
 def test_it_is_not_there_before_it_is_installed() -> None:
-    value_classes.cache_clear()
     for change in ({"value": "true-probability"}, {"absence": "mean-colour"}):
         with pytest.raises(InputError, match=r"expected an? (value|absence) out of"):
             sb.decompose(lambda x: x, torch.rand(4, 3, 8, 8), **change)

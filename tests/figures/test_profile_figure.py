@@ -101,8 +101,12 @@ class TestOneResult:
         assert profile(fake_result(unit=unit)).axes[0].get_ylabel() == f"Shapley value ({unit})"
 
     def test_the_headline_asks_the_question_and_fits_the_page(self) -> None:
-        for name in ("EfficientNet-Lite0", "timm:efficientnet_b0.ra_in1k?checkpoint=weights/run-17.safetensors"):
-            figure = profile(fake_result(model_name=name))
+        long = "timm:efficientnet_b0.ra_in1k?checkpoint={}run-17.safetensors"
+        for given, name in (
+            ("EfficientNet-Lite0", "EfficientNet-Lite0"),
+            (long.format("/home/me/weights/"), long.format("")),
+        ):
+            figure = profile(fake_result(model_name=given))
             headline = figure._suptitle
             assert headline is not None
             assert headline.get_text() == f"Which spatial frequencies does {name} rely on?"

@@ -84,3 +84,13 @@ def test_one_panel_into_axes_of_ones_own(result: sb.ResponseResult) -> None:
     np.testing.assert_allclose(curves(ax)[0][:, 1], result.masking.accuracy.value[::3])
     with pytest.raises(InputError, match="panel out of gradient, noise, channel, cut-offs, heat map, claim"):
         response(result, ax=ax, panel="noises")
+
+
+def test_by_its_name_in_both_widths(result: sb.ResponseResult) -> None:
+    from spectrobe.figures.publication import publication
+
+    assert len(titles(publication("response", result))) == 6
+    single = publication("response", result, "single")
+    assert titles(single) == ["Accuracy on cut-off images"]
+    with pytest.raises(InputError, match="expected one result of response, got 2"):
+        publication("response", [result, result])

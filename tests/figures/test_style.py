@@ -74,7 +74,7 @@ class TestStyled:
         assert ax.get_facecolor() == (1, 1, 1, 1)
 
     def test_widths_are_those_of_a_two_column_page(self) -> None:
-        assert (COLUMN_WIDTH, PAGE_WIDTH) == (3.3, 6.9)
+        assert (COLUMN_WIDTH, PAGE_WIDTH) == (3.25, 6.75)
 
 
 class TestSaveFigure:

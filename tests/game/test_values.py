@@ -1,14 +1,14 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, EntryPoints
 
 import numpy as np
 import pytest
 import torch
 from scipy.special import log_softmax, softmax
 
+from spectrobe import plugins
 from spectrobe.errors import InputError
 from spectrobe.game import values
 from spectrobe.game.coalitions import ExactDesign
@@ -144,13 +144,10 @@ class Brier(Value):
 
 class TestByName:
     @pytest.fixture
-    def another_package(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    def another_package(self, monkeypatch: pytest.MonkeyPatch) -> None:
         entries = [EntryPoint("brier", f"{__name__}:Brier", "spectrobe.values")]
         monkeypatch.setattr(EntryPoint, "load", lambda entry: Brier)
-        monkeypatch.setattr(values, "entry_points", lambda group: entries if group == "spectrobe.values" else [])
-        value_classes.cache_clear()
-        yield
-        value_classes.cache_clear()
+        monkeypatch.setattr(plugins, "entry_points", EntryPoints(entries).select)
 
     def test_the_default_comes_first(self) -> None:
         assert next(iter(value_classes())) == values.DEFAULT_VALUE == "usable-information"
@@ -163,6 +160,29 @@ class TestByName:
         expected = value.payoffs(table, np.zeros(K)).mean(axis=0)[::-1]
         np.testing.assert_allclose(solved.values, expected, rtol=0, atol=1e-12)
         assert solved.rows.mean(axis=0).sum() == pytest.approx(expected[-1] - expected[0], abs=1e-12)
+
+    def test_a_broken_package_breaks_its_own_names_alone(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        group = "spectrobe.values"
+        broken = [
+            EntryPoint("broken", "no.such.module:Absent", group),
+            EntryPoint("number", "math:pi", group),
+            EntryPoint("accuracy", "no.such.module:Usurper", group),
+        ]
+        monkeypatch.setattr(plugins, "entry_points", EntryPoints(broken).select)
+        assert make_value("accuracy").unit == "share of images"
+        with pytest.raises(
+            InputError, match=r"the value 'broken' \(no\.such\.module:Absent\) .* could not be imported"
+        ):
+            make_value("broken")
+        with pytest.raises(InputError, match=r"expected the value 'number' to be a subclass of Value, got 3\.14"):
+            make_value("number")
+        with pytest.raises(InputError, match="margin, agreement, broken, number, got 'zzz'"):
+            make_value("zzz")
+
+    @pytest.mark.parametrize("name", [None, 3, ["accuracy"], b"accuracy", Brier])
+    def test_a_name_is_a_text(self, name: object) -> None:
+        with pytest.raises(InputError, match="expected the name of a value, a text, got "):
+            make_value(name)  # type: ignore[arg-type]
 
     def test_an_unknown_name_gets_the_nearest(self) -> None:
         with pytest.raises(InputError, match="got 'usable_info'; did you mean usable-information"):

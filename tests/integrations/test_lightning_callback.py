@@ -109,6 +109,30 @@ def test_what_is_logged(tmp_path: Path) -> None:
     assert np.allclose(now.shapley, callback.readings[-1][1].shapley, atol=1e-6)
 
 
+def test_two_processes_log_what_one_logs(tmp_path: Path) -> None:
+    data, settings = Images(16, augment=False), PROBE | {"design": "exact"}
+    logged = []
+    for devices, strategy in ((1, "auto"), (2, "ddp_fork")):
+        logger = CSVLogger(tmp_path / str(devices), version=0)
+        module = Training(Net())
+        for parameter in module.parameters():
+            parameter.requires_grad_(False)
+        module.net.head[2].bias.requires_grad_(True)  # else there is nothing to train
+        module.configure_optimizers = lambda own=module: torch.optim.SGD(own.parameters(), lr=0.0)  # type: ignore
+        made = trainer(
+            tmp_path, SpectralCallback(held_out(), **settings), epochs=1, logger=logger, log_every_n_steps=1,
+            devices=devices, strategy=strategy,
+        )  # fmt: skip
+        module.net.stem[1].eval()  # batch norm that stays as it is: all processes have the same network
+        fit(made, module, DataLoader(data, batch_size=8))
+        written = Path(logger.log_dir, "metrics.csv").read_text().splitlines()
+        logged.append([row for row in csv.DictReader(written) if row["spectral/band_0"]])
+    [[one], [two]] = logged
+    for name in one:
+        if name.startswith("spectral/"):
+            assert float(two[name]) == pytest.approx(float(one[name]), abs=1e-6, nan_ok=True), name
+
+
 def test_every_so_many_epochs(tmp_path: Path) -> None:
     callback = SpectralCallback(held_out(), every_n_epochs=2, prefix="net", **PROBE)
     fit(trainer(tmp_path, callback, epochs=5), Training(Net()), loader(Images(16)))

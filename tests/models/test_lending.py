@@ -9,7 +9,9 @@ import torch
 from torch import nn
 
 from spectrobe.errors import InputError
-from spectrobe.models import open_model
+from spectrobe.models import Geometry, Model, open_model
+from spectrobe.models.callables import CallableModel
+from spectrobe.models.module import ModuleModel
 from tests.models.conftest import SmallNet
 
 CPU = torch.device("cpu")
@@ -183,6 +185,30 @@ def test_recurrent_layers_see_the_lent_weights(images):
         assert forward(images).device.type == "meta"
     with open_model(net).prepared(CPU) as forward:
         torch.testing.assert_close(forward(images), expected)
+
+
+class Plain(Model):
+    """A model that says no more than it has to."""
+
+    name, geometry = "plain", Geometry()
+
+    def forward(self, pixels):
+        return pixels.mean((2, 3))
+
+    def identity(self):
+        return {"name": self.name}
+
+
+def test_a_model_promises_float32_alone_unless_it_says_more(images):
+    assert Plain().precisions == CallableModel(SmallNet()).precisions == ("float32",)
+    assert ModuleModel(SmallNet()).precisions == ("float32", "bfloat16")
+    with Plain().prepared(CPU) as forward:
+        assert forward(images).shape == (len(images), 3)
+    with (
+        pytest.raises(InputError, match="plain: expected precision float32, got bfloat16"),
+        Plain().prepared(CPU, "bfloat16"),
+    ):
+        pass
 
 
 def test_callables_have_one_precision(images):

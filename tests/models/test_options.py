@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import fsspec
 import pytest
 
 from spectrobe.errors import InputError
@@ -47,8 +48,10 @@ def test_read(given, field, value):
         ({"std": "58.4,57.1,57.4"}, "divide values for 0-255 by 255"),
         ({"std": 0}, "expected a std above 0"),
         ({"size": "224x224x3"}, "expected a size such as 224"),
-        ({"size": 0}, "expected a whole number from 1 up for size"),
-        ({"size": 32.5}, "expected a whole number from 1 up for size"),
+        ({"size": 0}, "expected a size such as 224, .* in whole pixels from 1 up, got 0"),
+        ({"size": 32.5}, r"in whole pixels from 1 up, got 32\.5"),
+        ({"size": "16x"}, "in whole pixels from 1 up, got '16x'"),
+        ({"size": None}, "in whole pixels from 1 up, got None"),
         ({"crop": 1.5}, r"expected crop in \(0, 1\]"),
         ({"crop": 0}, r"expected crop in \(0, 1\]"),
         ({"interpolation": "cubic"}, "one of nearest, bilinear, bicubic, lanczos, box, hamming, got 'cubic'"),
@@ -58,7 +61,7 @@ def test_read(given, field, value):
         ({"device": "gpu"}, "expected a device such as cpu, cuda"),
         ({"checkpoint": ""}, "expected a file for checkpoint"),
         ({"class_names": []}, "expected class_names to be a list of texts"),
-        ({"class_names": "nowhere.txt"}, "there is no file nowhere.txt"),
+        ({"class_names": "nowhere.txt"}, r"the file 'nowhere\.txt' of class_names does not exist"),
     ],
 )
 def test_refused_in_one_line(given, message):
@@ -73,11 +76,27 @@ def test_class_names_from_files(tmp_path):
     for name in ("names.txt", "names.json"):
         assert ModelOptions.parse({"class_names": str(tmp_path / name)}).class_names == ("cat", "dog")
     (tmp_path / "broken.json").write_text("{")
-    with pytest.raises(InputError, match="a file that JSON cannot read"):
+    with pytest.raises(InputError, match=r"is not JSON \(line 1"):
         ModelOptions.parse({"class_names": tmp_path / "broken.json"})
     (tmp_path / "dict.json").write_text("{}")
-    with pytest.raises(InputError, match="got dict"):
+    with pytest.raises(InputError, match="holds a dict: expected a file with one name a line"):
         ModelOptions.parse({"class_names": tmp_path / "dict.json"})
+    (tmp_path / "picture.txt").write_bytes(b"\x89PNG")
+    with pytest.raises(InputError, match=r"is not UTF-8 text \(byte 0\)"):
+        ModelOptions.parse({"class_names": tmp_path / "picture.txt"})
+    (tmp_path / "numbers.json").write_text("[1, 2]")
+    with pytest.raises(InputError, match=r"a list of texts, or a file of them, got \[1, 2\]"):
+        ModelOptions.parse({"class_names": tmp_path / "numbers.json"})
+
+
+def test_files_may_lie_behind_fsspec(tmp_path):
+    fsspec.filesystem("memory").pipe("/bucket/names.json", b'["cat", "dog"]')
+    assert ModelOptions.parse({"class_names": "memory://bucket/names.json"}).class_names == ("cat", "dog")
+    fsspec.filesystem("memory").pipe("/bucket/weights.pt", b"content")
+    copy = ModelOptions.parse({"checkpoint": "memory://bucket/weights.pt"}).checkpoint
+    assert (copy.name, copy.read_bytes()) == ("weights.pt", b"content")
+    with pytest.raises(InputError, match="cannot reach 'memory://bucket/absent': FileNotFoundError"):
+        ModelOptions.parse({"checkpoint": "memory://bucket/absent"})
 
 
 @pytest.mark.parametrize(

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, EntryPoints
 
 import pytest
 import torch
 
+from spectrobe import plugins
 from spectrobe.errors import InputError
 from spectrobe.models import Model, ModelOptions, Scheme, model_schemes, open_model, registry
 from spectrobe.models.module import ModuleModel
 from tests.models.conftest import SmallNet
 
-BUILT_IN = {"timm", "torchvision", "hf", "onnx", "export", "python", "demo", "clip"}
+BUILT_IN = {"timm", "torchvision", "hf", "onnx", "export", "python", "demo", "clip", "planted"}
 
 
 def opened(target: str, options: ModelOptions) -> Model:
@@ -29,8 +30,8 @@ THEIRS = Scheme(opened, options=("checkpoint", "flavour"), example="theirs:x")
 @pytest.fixture
 def plugin(monkeypatch):
     def install(**points: str) -> None:
-        made = tuple(EntryPoint(name, value, registry.ENTRY_POINTS) for name, value in points.items())
-        monkeypatch.setattr(registry, "_points", lambda: made)
+        made = [EntryPoint(name, value, "spectrobe.models") for name, value in points.items()]
+        monkeypatch.setattr(plugins, "entry_points", EntryPoints(made).select)
 
     return install
 
@@ -66,7 +67,13 @@ def test_no_library_is_imported_before_it_is_used():
 
 def test_real_entry_points_group():
     assert registry.ENTRY_POINTS == "spectrobe.models"
-    assert isinstance(registry._points(), tuple)
+
+
+def test_own_names_cannot_be_taken_over(plugin, tmp_path):
+    plugin(export=f"{__name__}:THEIRS")
+    with pytest.raises(InputError, match="there is none at"):
+        open_model(f"export:{tmp_path}/x")
+    assert model_schemes()["export"] == "export:model.pt2"
 
 
 @pytest.mark.parametrize(
@@ -89,14 +96,12 @@ def test_real_entry_points_group():
         ("theirs:x?num_classes=5", {"num_classes": 6}, "expected num_classes once, got '5' .* and 6 beside it"),
         ("theirs:x?allow_pickle=true", {}, "expected allow_pickle beside the model string, not in it"),
         ("theirs:x?num_classes=x", {}, "expected a number for num_classes"),
-        ("broken:x", {}, r"the model scheme broken: \(no_such_package:thing\) could not be imported"),
-        ("nothing:x", {}, "to be a Scheme or a function, got set"),
-        ("timm:x", {}, "the model scheme timm: is offered more than once"),
+        ("broken:x", {}, r"the model scheme 'broken' \(no_such_package:thing\) .* could not be imported"),
+        ("nothing:x", {}, "to be a Scheme or a function, got {"),
     ],
 )
 def test_refused_in_one_line(plugin, text, kwargs, message):
-    clash = {"timm": f"{__name__}:THEIRS"} if text == "timm:x" else {}
-    plugin(theirs=f"{__name__}:THEIRS", broken="no_such_package:thing", nothing=f"{__name__}:BUILT_IN", **clash)
+    plugin(theirs=f"{__name__}:THEIRS", broken="no_such_package:thing", nothing=f"{__name__}:BUILT_IN")
     with pytest.raises(InputError, match=message) as caught:
         open_model(text, **kwargs)
     assert "\n" not in str(caught.value)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, EntryPoints
 
 import pytest
 import torch
 from torch import Tensor
 
+from spectrobe import plugins
 from spectrobe.errors import InputError
 from spectrobe.perturbations import Perturbation, as_perturbation, names, perturbation, register, registry
 
@@ -48,17 +49,31 @@ def test_a_registered_builder_is_found_by_name() -> None:
 
 
 def test_entry_points_of_other_packages_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    point = EntryPoint("darker", f"{__name__}:Darker", registry.ENTRY_POINTS)
-
-    def found(*, group: str, name: str | None = None) -> list[EntryPoint]:
-        assert group == "spectrobe.perturbations"
-        return [point] if name in (None, "darker") else []
-
-    monkeypatch.setattr(registry, "entry_points", found)
+    point = EntryPoint("darker", f"{__name__}:Darker", "spectrobe.perturbations")
+    monkeypatch.setattr(plugins, "entry_points", EntryPoints([point]).select)
     monkeypatch.setattr(EntryPoint, "load", lambda self: Darker)
     assert "darker" in names()
     assert perturbation("darker").settings == {"factor": 0.5}
     assert names().count("darker") == 1
+
+
+def test_a_broken_package_breaks_its_own_names_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    points = [
+        EntryPoint("broken", "no.such.module:Absent", "spectrobe.perturbations"),
+        EntryPoint("number", "math:pi", "spectrobe.perturbations"),
+    ]
+    monkeypatch.setattr(plugins, "entry_points", EntryPoints(points).select)
+    assert perturbation("fog", severity=1).name == "fog"
+    with pytest.raises(InputError, match=r"the perturbation 'broken' .* could not be imported: ModuleNotFoundError"):
+        perturbation("broken")
+    with pytest.raises(InputError, match=r"expected the perturbation 'number' to be a class or a function, got 3\.14"):
+        perturbation("number")
+
+
+@pytest.mark.parametrize("name", [None, 3, ["fog"], b"fog"])
+def test_a_name_is_a_text(name: object) -> None:
+    with pytest.raises(InputError, match="expected the name of a perturbation, a text, got "):
+        perturbation(name)  # type: ignore[arg-type]
 
 
 def test_taken_and_impossible_names_are_refused() -> None:

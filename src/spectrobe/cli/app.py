@@ -19,8 +19,22 @@ from spectrobe.errors import SpectrobeError
 from spectrobe.texts import printable
 
 COMMANDS = (
-    "decompose", "snr", "robustness", "response", "score", "zoo", "relate", "compare", "show", "demo", "list",
-)  # fmt: skip
+    "decompose",
+    "snr",
+    "robustness",
+    "response",
+    "score",
+    "zoo",
+    "relate",
+    "compare",
+    "track",
+    "show",
+    "report",
+    "figure",
+    "explore",
+    "demo",
+    "list",
+)
 """Modules of `commands/`, in the order in which --help shows them."""
 
 _LONG = (

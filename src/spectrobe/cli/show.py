@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from spectrobe.studies.decompose.absences import AbsenceAgreement
     from spectrobe.studies.decompose.breakdown import ClassProfiles, UnusualImage
     from spectrobe.studies.decompose.result import DecomposeResult
+    from spectrobe.studies.track.result import TrackResult
 
 BAR_WIDTH = 12  # characters
 
@@ -107,6 +108,28 @@ def agreement(found: AbsenceAgreement) -> list[Any]:
     return [headline, "", scores, "", ranks, ""]
 
 
+def tracking(found: TrackResult) -> list[Any]:
+    """A row a checkpoint: accuracy, information, score, and the Shapley value of each band; then what changed."""
+    first = found.results[0]
+    columns = [f"band {i}\n{place}" for i, place in enumerate(_places(found.bands))]
+    table = _table("checkpoint", "accuracy", f"v(all) - v(empty)\n{first.unit}", "score")
+    for column in columns:
+        table.add_column(column, justify="right")
+    for name, result in zip(found.names, found.results, strict=True):
+        accuracy = "-" if result.accuracy is None else f"{result.accuracy.value:.3f}"
+        numbers = [_with_error(result.information), _with_error(result.score)]
+        table.add_row(Text(name), accuracy, *numbers, *(f"{phi:+.3f}" for phi in result.shapley))
+    headline = (
+        f"{found.model_name} on {first.data_name}: {len(found.names)} checkpoints, {first.n_images} images, "
+        f"{first.value}, absence {first.absence}, {first.design} design"
+    )
+    worst = max(float(result.stderr.max()) for result in found.results)
+    lines = [f"standard errors of Shapley values: at most {worst:.3f} {first.unit}"]
+    lines += [f"{name}: not measured ({why})" for name, why in found.failed.items()]
+    lines += [f"warning: {warning}" for result in found.results for warning in result.warnings]
+    return [headline, "", table, "", *dict.fromkeys(lines), "", found.sentence()]
+
+
 def classes(found: ClassProfiles) -> Table:
     """Shapley values by class with the half-width of their intervals."""
     table = _table(
@@ -167,6 +190,10 @@ def _estimate(estimate: Estimate) -> tuple[str, str]:
     if np.isnan(estimate.value):
         return "-", "not defined"
     return f"{estimate.value:+.3f}", _interval(estimate.low, estimate.high)
+
+
+def _with_error(estimate: Estimate) -> str:
+    return "not defined" if np.isnan(estimate.value) else f"{estimate.value:+.3f} ±{estimate.stderr:.3f}"
 
 
 def _interval(low: float, high: float) -> str:

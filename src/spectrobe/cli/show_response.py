@@ -17,7 +17,7 @@ def parts(result: ResponseResult) -> list[Any]:
     """Bands, cut-offs and the test of the claim, then what they mean, then what to know."""
     shown: list[Any] = [wording.headline(result), ""]
     for headers, rows in tables.tables(result):
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="", show_edge=False)
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True, header_style="", show_edge=False)
         for k, header in enumerate(headers):
             table.add_column(header, justify="left" if k == 0 else "right")
         for row in rows:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from importlib.metadata import entry_points
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from spectrobe.data.loader import load_images
 from spectrobe.data.planted_images import Planted, planted
 from spectrobe.data.tensors import TensorData
 from spectrobe.errors import InputError
+from spectrobe.plugins import load_plugin, plugin_names
 
 __all__ = [
     "DataOptions",
@@ -47,7 +47,7 @@ _SOURCES = {
     "parquet": "spectrobe.data.parquet:open_parquet",
     "planted": "spectrobe.data.planted_images:open_planted",
 }
-_GROUP = "spectrobe.data"
+ENTRY_POINTS = "spectrobe.data"
 _FORMS = "a folder, hf:NAME[:split], parquet:PATH, demo"
 
 
@@ -86,7 +86,7 @@ def open_data(
 
 def source_names() -> list[str]:
     """The schemes of data strings, of this package and of installed extensions."""
-    return sorted({*_SOURCES, *(point.name for point in entry_points(group=_GROUP))})
+    return sorted({*_SOURCES, *plugin_names(ENTRY_POINTS)})
 
 
 def _open_string(data: str, options: DataOptions) -> ImageData:
@@ -113,13 +113,10 @@ def _opener(scheme: str) -> Opener | None:
         module, _, function = _SOURCES[scheme].partition(":")
         opener: Opener = getattr(import_module(module), function)
         return opener
-    for point in entry_points(group=_GROUP, name=scheme):
-        try:
-            loaded: Opener = point.load()
-        except Exception as error:  # someone else's package
-            raise InputError(f"the extension {point.value!r} for {scheme}: data cannot be loaded ({error})") from error
-        return loaded
-    return None
+    found = load_plugin(ENTRY_POINTS, scheme, "data scheme")
+    if found is not None and not callable(found):
+        raise InputError(f"expected the data scheme {scheme!r} to be a function, got {found!r:.80}")
+    return found
 
 
 def _open_object(data: Any, options: DataOptions) -> ImageData:

@@ -7,11 +7,12 @@ import io
 import re
 from collections.abc import Mapping
 from numbers import Integral
-from os import PathLike
-from pathlib import Path
+from os import PathLike, fspath
+from pathlib import PurePath
 
 from spectrobe.data.base import DataOptions
 from spectrobe.errors import InputError
+from spectrobe.remote import local_path
 from spectrobe.texts import parse_json, read_text
 
 MAP_FORMS = "a JSON object {name: class index} or a CSV file of lines name,index (a class name may stand for the index)"
@@ -29,11 +30,11 @@ def class_map_entries(given: object) -> tuple[Mapping[str, object], str]:
         return entries, "class_map"
     if not isinstance(given, str | PathLike):
         raise InputError(f"expected class_map to be a mapping or the path of a file, got {type(given).__name__}")
-    path = Path(given)
-    source, suffix = f"class map {str(path)!r}", path.suffix.lower()
+    location = str(fspath(given))
+    source, suffix = f"class map {location!r}", PurePath(location).suffix.lower()
     if suffix not in (".json", ".csv"):
         raise InputError(f"expected {source} to be a .json or .csv file: {MAP_FORMS}")
-    text = read_text(path, source, MAP_FORMS)
+    text = read_text(local_path(location), source, MAP_FORMS)
     return (_json_entries if suffix == ".json" else _csv_entries)(text, source), source
 
 

@@ -74,6 +74,12 @@ def choose_label_column(columns: Mapping[str, Column], options: DataOptions, sou
 
 def no_label_column(columns: Mapping[str, Column], source: str) -> str:
     """Why the data has no labels, for the error of a study that needs some."""
+    other = next((name for name in columns if name.lower() in LABEL_NAMES), None)
+    if other is not None:
+        return (
+            f"its column {other!r} holds {columns[other].type_name}: expected class indices, as integers, or text; "
+            "--label-column names another"
+        )
     return (
         f"{source} has no column of labels that is known by type or name ({_listed(columns)}; --label-column names one)"
     )

@@ -186,7 +186,11 @@ def _resize(image: Image.Image, geometry: Geometry, image_id: str) -> Image.Imag
         height, width = target
     if Image.MAX_IMAGE_PIXELS is not None and width * height > Image.MAX_IMAGE_PIXELS:
         stored = f"{image.width} x {image.height}"
-        raise BadImageError(image_id, f"{stored} pixels would become {width} x {height}: too long and narrow to resize")
+        raise BadImageError(
+            image_id,
+            f"{stored} pixels would become {width} x {height}, more than PIL.Image.MAX_IMAGE_PIXELS allows: too "
+            "long and narrow, or the size asked for is too large",
+        )
     return image.resize((width, height), Image.Resampling[geometry.interpolation.upper()])
 
 

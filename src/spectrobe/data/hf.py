@@ -100,6 +100,9 @@ def open_hub(argument: str, options: DataOptions) -> HubData:
     split = split or options.split or ""
     if not source:
         raise InputError("expected hf:NAME[:split], got 'hf:'")
+    source = os.path.expanduser(source)
+    if source.startswith((".", "/", "~")) and not os.path.exists(source):
+        raise InputError(f"no such folder: {source!r}; hf: takes a folder, or a name of the hub such as owner/name")
     name = f"hf:{Path(source).resolve().name if os.path.exists(source) else source}"
     try:
         with _quiet(datasets):

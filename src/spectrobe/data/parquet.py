@@ -258,7 +258,8 @@ def _column(kind: pa.DataType, feature: object) -> Column:
     type_name = str(feature.get("_type") or kind)
     if pa.types.is_struct(kind):
         has_bytes = kind.get_field_index("bytes") >= 0 and feature.get("_type", "Image") == "Image"
-        return Column("image" if has_bytes else "other", type_name if has_bytes else "struct")
+        named = str(feature.get("_type") or "bytes and path")
+        return Column("image" if has_bytes else "other", named if has_bytes else "struct")
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         return Column("image" if feature.get("_type") == "Image" else "bytes", type_name)
     if pa.types.is_integer(kind):

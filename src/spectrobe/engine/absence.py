@@ -11,7 +11,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import EntryPoint, entry_points
 from typing import ClassVar
 
 import numpy as np
@@ -19,6 +18,7 @@ import torch
 from torch import Tensor
 
 from spectrobe.errors import BadImageError, InputError
+from spectrobe.plugins import check_name, load_subclass, plugin_names
 from spectrobe.seeding import numpy_generator, seeded_order, torch_generator
 
 N_STATISTICS = 512
@@ -204,30 +204,24 @@ DEFAULT_ABSENCE = Mean.name
 _OWN: dict[str, type[Absence]] = {absence.name: absence for absence in (Zero, Mean, Noise, Donor)}
 
 
+def absence_names() -> tuple[str, ...]:
+    """Every name of an absence, those of other packages included, which are not imported for it."""
+    return tuple(dict.fromkeys([*_OWN, *plugin_names(ENTRY_POINTS)]))
+
+
 def absence_classes() -> dict[str, type[Absence]]:
     """Every absence by name, those of other packages included; InputError when one of those cannot be loaded."""
-    others = {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}
-    return _OWN | {name: _loaded(entry) for name, entry in others.items() if name not in _OWN}
+    return {name: absence_class(name) for name in absence_names()}
 
 
 def absence_class(name: str) -> type[Absence]:
     """The absence called `name`; InputError with the nearest names. Another package is imported for its own names."""
-    if name in _OWN:
+    if check_name(name, "an absence") in _OWN:
         return _OWN[name]
-    others = {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}
-    if name in others:
-        return _loaded(others[name])
-    known = list(dict.fromkeys([*_OWN, *others]))
-    near = difflib.get_close_matches(str(name), known, n=2, cutoff=0.4)
+    found = load_subclass(ENTRY_POINTS, name, "absence", Absence)  # type: ignore[type-abstract]  # a base, never made
+    if found is not None:
+        return found
+    known = absence_names()
+    near = difflib.get_close_matches(name, known, n=2, cutoff=0.4)
     hint = f"; did you mean {' or '.join(near)}?" if near else ""
     raise InputError(f"expected an absence out of {', '.join(known)}, got {name!r}{hint}")
-
-
-def _loaded(entry: EntryPoint) -> type[Absence]:
-    try:
-        found = entry.load()
-    except Exception as error:  # someone else's package: whatever it raises
-        raise InputError(f"the absence {entry.name} ({entry.value}) could not be imported: {error}") from error
-    if not (isinstance(found, type) and issubclass(found, Absence)):
-        raise InputError(f"expected {entry.value} to be a subclass of Absence, got {found!r}")
-    return found

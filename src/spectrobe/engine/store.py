@@ -90,6 +90,11 @@ class RunFolder:
                 "make room or choose another folder, and the same call goes on"
             ) from error
 
+    def remove(self, name: str) -> None:
+        """Remove a file of the run that is about to be made anew; nothing where there is none."""
+        if self.exists(name):
+            self.filesystem.rm(self._full(name))
+
     def read_json(self, name: str) -> dict[str, Any]:
         """A JSON file of the run; refuses a newer schema."""
         try:

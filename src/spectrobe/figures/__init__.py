@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from spectrobe.figures.score_robustness_figure import score_robustness
     from spectrobe.figures.snr_bias_figure import snr_bias
     from spectrobe.figures.style import save_figure, styled
+    from spectrobe.figures.track_figure import track
 
 __all__ = [
     "band_strip",
@@ -31,6 +32,7 @@ __all__ = [
     "score_robustness",
     "snr_bias",
     "styled",
+    "track",
 ]
 
 # No module may be named like a function: importing it would put the module in the function's place.
@@ -44,6 +46,7 @@ _HOME = {
     "score_robustness": "score_robustness_figure",
     "snr_bias": "snr_bias_figure",
     "styled": "style",
+    "track": "track_figure",
 }
 
 

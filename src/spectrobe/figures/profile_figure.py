@@ -25,13 +25,17 @@ from spectrobe.figures.style import (
     figure_of,
     looks,
     restyle,
+    shortened,
     styled,
     width_inches,
 )
+from spectrobe.studies.paths import short_name
 
 if TYPE_CHECKING:
     from spectrobe.studies.decompose.result import DecomposeResult
 
+MOST_LETTERS = 44
+"""Of a model's name in a legend or a narrow title; longer ones lose their middle."""
 GROUP_WIDTH = 0.66  # of a band's slot, shared by the models drawn side by side in it
 
 
@@ -176,7 +180,7 @@ def score_text(result: DecomposeResult) -> str:
 
 def question(results: Sequence[DecomposeResult]) -> str:
     """The question that the figure answers."""
-    names = {result.model_name for result in results}
+    names = {short_name(result.model_name) for result in results}
     return f"Which spatial frequencies {f'does {names.pop()}' if len(names) == 1 else 'do these models'} rely on?"
 
 
@@ -197,7 +201,8 @@ def _settings(results: Sequence[DecomposeResult]) -> str:
 
 
 def _short_title(results: Sequence[DecomposeResult]) -> str:
-    return "\n".join([*dict.fromkeys(result.model_name for result in results if len(results) == 1), results[0].value])
+    names = [shortened(short_name(results[0].model_name), MOST_LETTERS - 8)] if len(results) == 1 else []
+    return "\n".join([*names, results[0].value])
 
 
 def _entries(results: Sequence[DecomposeResult], columns: int = 1) -> list[Line2D]:
@@ -227,16 +232,15 @@ def _looks(results: Sequence[DecomposeResult]) -> list[Look]:
 
 def _labels(results: Sequence[DecomposeResult]) -> list[str]:
     """Model and score; where one model is drawn more than once, also the settings in which the results differ."""
-    names = [result.model_name for result in results]
+    names = [shortened(short_name(result.model_name), MOST_LETTERS) for result in results]
     differing = [
         setting
         for setting in ("data_name", "absence", "design", "n_images")
         if len(set(names)) < len(names) and len({getattr(result, setting) for result in results}) > 1
     ]
     return [
-        ", ".join([result.model_name, *(str(getattr(result, setting)) for setting in differing)])
-        + f": {score_text(result)}"
-        for result in results
+        ", ".join([name, *(str(getattr(result, setting)) for setting in differing)]) + f": {score_text(result)}"
+        for name, result in zip(names, results, strict=True)
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import isnan, sqrt
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,7 @@ ROW, MARGIN = 2.45, 0.5  # inches
 COLUMNS = 2
 LOW_COLOR, HIGH_COLOR, ONE_COLOR = PALETTE[0], PALETTE[1], PALETTE[2]
 DODGE = 0.05  # octaves between curves of one panel
+WIDE = 5  # ratio from which an axis is logarithmic
 
 
 def response(
@@ -41,8 +42,10 @@ def response(
     "claim" (measured and predicted drops of accuracy); those that were not measured are left out.
     profile: a decomposition, whose Shapley values get a panel too.
     ax: draw one panel, named by `panel`, into these axes, whose layout is the caller's.
-    Raises InputError for a panel that this result does not have.
+    Raises InputError for a panel that this result does not have, and for several results: a figure shows one model.
     """
+    if isinstance(result, Sequence):
+        raise InputError(f"expected one result of response, got {len(result)}: a figure shows one model")
     panels = _panels(result)
     with styled():
         if ax is not None:
@@ -83,9 +86,11 @@ def _draw_gradient(ax: Axes, result: ResponseResult) -> None:
     if result.gradient is None:
         return
     _points(ax, np.log2(result.frequency), result.gradient.per_bin, to_rgb(ONE_COLOR), "o")
-    if result.gradient.per_bin.value.max() > 0:
+    low, high = result.gradient.per_bin.interval.min(), result.gradient.per_bin.interval.max()
+    if not low > 0 or high < WIDE * low:
+        ax.set_ylim(bottom=min(0.0, low))
+    else:
         ax.set_yscale("log")
-        low, high = ax.get_ylim()
         ax.yaxis.set_major_locator(LogLocator(subs=(1.0,) if high > 100 * low else (1.0, 2.0, 5.0)))
         ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         ax.yaxis.set_minor_locator(NullLocator())
@@ -130,7 +135,8 @@ def _draw_channel(ax: Axes, result: ResponseResult) -> None:
         title = f"Channel: {masking.centre.value:.3g} cycles/pixel, {masking.bandwidth.value:.2g} octaves"
     else:
         ax.annotate("no channel could be fitted", (0.03, 0.94), xycoords="axes fraction", va="top", color=MUTED, size=7)
-    ax.set_ylim(bottom=0)
+    shown = np.nanmax([*masking.sensitivity.value, masking.peak.value, 0.0])
+    ax.set_ylim(0, 1.7 * shown if shown > 0 else 1)  # intervals of what is hardly known reach far beyond
     ax.set_ylabel("sensitivity (1 / noise power)")
     _finish(ax, result, title)
 

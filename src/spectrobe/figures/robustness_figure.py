@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import isfinite, log2
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from spectrobe.errors import InputError
-from spectrobe.figures.style import FAINT, MARKERS, MUTED, PAGE_WIDTH, PALETTE, Look, looks, styled
+from spectrobe.figures.style import FAINT, MARKERS, MUTED, PAGE_WIDTH, PALETTE, Look, figure_of, looks, restyle, styled
 from spectrobe.perturbations.attacks.norms import written_eps
+from spectrobe.studies.paths import short_name
 
 if TYPE_CHECKING:
     from spectrobe.game.intervals import Estimate
@@ -25,6 +26,7 @@ FEW = 6
 NORM_NAMES = {"linf": "L∞", "l2": "L2"}
 PANEL, ROW, MARGIN = 2.3, 0.17, 0.75  # inches: height of the curves, of a row of dots, and of titles and axes
 DODGE = 0.08  # of a step, between curves, so that their intervals are told apart
+_ABOVE: Any = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0}
 LINE_STYLES: tuple[Literal["-", "--", ":", "-."], ...] = ("-", "--", ":", "-.")
 
 
@@ -47,17 +49,28 @@ class _Panel:
     curves: list[_Curve] = field(default_factory=list)
 
 
-def robustness(result_or_results: RobustnessResult | Sequence[RobustnessResult]) -> Figure:
+def robustness(result_or_results: RobustnessResult | Sequence[RobustnessResult], ax: Axes | None = None) -> Figure:
     """Accuracy with intervals: against severity, against epsilon for each norm, and a row for every other condition.
 
     One result shows each corruption (or their mean, beyond six) and each family of attacks in a colour of its own;
     several results have a colour each, and the mean over their corruptions. Severity 0 and epsilon 0 are the clean
-    images. Raises InputError for no results, or results of different confidences.
+    images.
+
+    ax: draw the first of these alone into these axes, whose layout is the caller's, instead of a new figure.
+    Raises InputError for no results, or results of different confidences.
     """
     results = _results(result_or_results)
     with styled():
         panels = [panel for panel in (_severities(results), *_epsilons(results)) if panel.curves]
         rows = _single(results)
+        if ax is not None:
+            restyle(ax)
+            if panels:
+                _draw_panel(ax, panels[0], first=True)
+                ax.legend(handles=[*_legend(panels[0]), _interval_entry(results)], **_ABOVE)
+            else:
+                _draw_rows(ax, results, rows)
+            return figure_of(ax)
         heights = [PANEL] * bool(panels) + [ROW * len(rows) + 0.25] * bool(rows)
         legend = 0.16 * max((len(_legend(panel)) for panel in panels), default=0)
         figure = Figure(figsize=(PAGE_WIDTH, sum(heights) + MARGIN * len(heights) + legend), layout="constrained")
@@ -68,7 +81,8 @@ def robustness(result_or_results: RobustnessResult | Sequence[RobustnessResult])
                 _draw_panel(ax, panel, first=k == 0)
         if rows:
             _draw_rows(parts[-1].subplots(), results, rows)
-        figure.suptitle(_title(results), x=0.01, ha="left", weight="bold", size=10)
+        title = _title(results)
+        figure.suptitle(title, x=0.01, ha="left", weight="bold", size=min(10, 700 / len(title)))
         return figure
 
 
@@ -90,7 +104,7 @@ def _severities(results: Sequence[RobustnessResult]) -> _Panel:
         if many or not alone:
             mean = [(float(level), estimate) for level, estimate in result.severity_accuracy.items()]
             what = f"mean of {len(families)} corruptions"
-            label = f"{what} (thin: each)" if alone else f"{result.model_name}, {what}"
+            label = f"{what} (thin: each)" if alone else f"{short_name(result.model_name)}, {what}"
             panel.curves.append(_Curve(label, look_of[result.model_name], _with_clean(result, mean)))
     return panel
 
@@ -109,7 +123,7 @@ def _epsilons(results: Sequence[RobustnessResult]) -> Iterator[_Panel]:
                     panel.curves.append(_Curve(family, look, points))
                 else:
                     style = LINE_STYLES[k % len(LINE_STYLES)]
-                    label = f"{result.model_name}, {family}"
+                    label = f"{short_name(result.model_name)}, {family}"
                     panel.curves.append(_Curve(label, look_of[result.model_name], points, style))
         yield panel
 
@@ -150,7 +164,7 @@ def _draw_panel(ax: Axes, panel: _Panel, first: bool) -> None:
     ax.set_ylim(-0.03, 1.03)
     if first:
         ax.set_ylabel("accuracy")
-    ax.legend(handles=_legend(panel), loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0)
+    ax.legend(handles=_legend(panel), **_ABOVE)
 
 
 def _legend(panel: _Panel) -> list[Line2D]:
@@ -159,6 +173,11 @@ def _legend(panel: _Panel) -> list[Line2D]:
         for c in panel.curves
         if not c.thin
     ]
+
+
+def _interval_entry(results: Sequence[RobustnessResult]) -> Line2D:
+    name = f"bars: {100 * results[0].confidence:g} % interval over {results[0].n_images} images"
+    return Line2D([], [], color=MUTED, linewidth=1.2, label=name)
 
 
 def _draw_rows(ax: Axes, results: Sequence[RobustnessResult], names: Sequence[str]) -> None:
@@ -173,7 +192,14 @@ def _draw_rows(ax: Axes, results: Sequence[RobustnessResult], names: Sequence[st
         y = [i + shift for i, estimate in known if isfinite(estimate.value)]
         there = [estimate for _, estimate in known if isfinite(estimate.value)]
         ax.hlines(y, [e.low for e in there], [e.high for e in there], color=look.color, linewidth=1.2)
-        ax.plot([e.value for e in there], y, look.marker, color=look.color, markersize=3.5, label=result.model_name)
+        ax.plot(
+            [e.value for e in there],
+            y,
+            look.marker,
+            color=look.color,
+            markersize=3.5,
+            label=short_name(result.model_name),
+        )
     for i in range(len(names)):
         ax.axhline(i, color=FAINT, linewidth=0.5, zorder=0)
     ax.set_yticks(range(len(names)), list(names))
@@ -220,7 +246,7 @@ def _with_clean(result: RobustnessResult, points: list[tuple[float, Estimate]]) 
 
 
 def _title(results: Sequence[RobustnessResult]) -> str:
-    models = list(dict.fromkeys(result.model_name for result in results))
+    models = list(dict.fromkeys(short_name(result.model_name) for result in results))
     what = f"What is left of {models[0]}'s accuracy" if len(models) == 1 else "What is left of these models' accuracy"
     return f"{what}: {results[0].n_images} images, {100 * results[0].confidence:g} % intervals"
 

@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.transforms import ScaledTranslation
 
 from spectrobe.errors import InputError
-from spectrobe.figures.style import INK, MARKERS, MUTED, PAGE_WIDTH, figure_of, looks, restyle, styled
+from spectrobe.figures.style import INK, MARKERS, MUTED, PAGE_WIDTH, figure_of, looks, restyle, styled, width_inches
 from spectrobe.studies.snr.wording import sentence
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ TOGETHER = 6
 """So many curves share one panel; more are set side by side, a panel for each perturbation's name."""
 COLUMNS = 4  # of small panels
 AXIS = "coarse structure ←   mean spatial frequency of each band (cycles/pixel)   → fine detail"
+NARROW_AXIS, ROOMY = "mean spatial frequency (cycles/pixel)", 4.5  # inches of axes that have room for the other
 ANSWER_WIDTH = 110  # characters a line of the sentence under the headline
 DODGE = 0.045  # octaves between curves that share a panel
 _FILL = {"robust": 1.0, "undecided": 0.35, "non-robust": 0.0}  # of the curve's colour, the rest white
@@ -64,9 +65,15 @@ def snr_bias(
                 raise InputError(f"expected at most {TOGETHER} results in axes of your own, got {len(curves)}")
             restyle(ax)
             _draw_snr(ax, curves)
-            _frequency_axis(ax, curves)
+            _frequency_axis(ax, curves, AXIS if width_inches(ax) > ROOMY else NARROW_AXIS)
+            _cycles_per_image(ax, curves)
             below = ax.transAxes + ScaledTranslation(0, -0.42, figure_of(ax).dpi_scale_trans)
-            ax.legend(handles=_entries(curves), loc="upper left", bbox_to_anchor=(0, 0), bbox_transform=below)
+            ax.legend(
+                handles=[*_entries(curves), _interval_entry(curves)],
+                loc="upper left",
+                bbox_to_anchor=(0, 0),
+                bbox_transform=below,
+            )
             return figure_of(ax)
         figure = _one_panel(curves) if len(curves) <= TOGETHER else _small_panels(curves)
         headline = figure.suptitle(_question(curves), ha="left", weight="bold", size=10)
@@ -100,7 +107,7 @@ def _small_panels(curves: Sequence[_Curve]) -> Figure:
         panel.set_title(name, size=7.5, weight="normal", pad=3)
         if len(own) > 1:
             _name_ends(panel, own)
-        _frequency_axis(panel, curves, label="")
+        _frequency_axis(panel, curves, label="", every=2)
         lowest = panel in panels[max(0, len(names) - COLUMNS) : len(names)]
         panel.tick_params(labelbottom=lowest)
         panel.set_xlabel("cycles/pixel" if lowest else "")
@@ -173,8 +180,9 @@ def _lowest(curves: Sequence[_Curve]) -> float:
     return float(np.log2(np.nanmin(curves[0].result.frequency))) - 0.3
 
 
-def _frequency_axis(ax: Axes, curves: Sequence[_Curve], label: str = AXIS) -> None:
-    octaves = _octaves(curves)
+def _frequency_axis(ax: Axes, curves: Sequence[_Curve], label: str = AXIS, every: int = 1) -> None:
+    """A tick an octave, or every so many, Nyquist always among them."""
+    octaves = _octaves(curves)[::-1][::every][::-1]
     ax.set_xticks(np.log2(octaves), [f"{octave:.3g}" for octave in octaves])
     ax.set_xlabel(label)
 
@@ -228,6 +236,12 @@ def _entries(curves: Sequence[_Curve]) -> list[Line2D]:
     return [*own, *kinds]
 
 
+def _interval_entry(curves: Sequence[_Curve]) -> Line2D:
+    first = curves[0].result
+    name = f"bars: {100 * first.confidence:g} % interval over {first.n_images} images"
+    return Line2D([], [], color=MUTED, linewidth=1.2, label=name)
+
+
 def _category_entries() -> list[Line2D]:
     zero = "0 dB: perturbation as strong as the image"
     entries = [Line2D([], [], color=INK, linewidth=0.6, label=zero)]
@@ -257,10 +271,11 @@ def _settings(curves: Sequence[_Curve]) -> str:
     counts = sorted({result.n_images for result in results})
     images = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     names = " / ".join(dict.fromkeys(result.data_name for result in results))
-    first = results[0].settings
+    first, sides = results[0].settings, {min(result.image_size) for result in results}
+    side = f"1 cycle/pixel is {sides.pop()} cycles/image" if len(sides) == 1 and len(results) > TOGETHER else ""
     return (
         f"{images} images of {names}  ·  bands {first.bands}, mean {first.dc}  ·  {first.summary}, "
-        f"{100 * first.confidence:g} % intervals over images"
+        f"{100 * first.confidence:g} % intervals over images" + (f"\n{side}" if side else "")
     )
 
 

@@ -21,8 +21,8 @@ from spectrobe.errors import InputError
 from spectrobe.remote import filesystem_of
 from spectrobe.texts import printable
 
-COLUMN_WIDTH = 3.3  # inches: one column of a two-column page
-PAGE_WIDTH = 6.9  # inches: both columns
+COLUMN_WIDTH = 3.25  # inches: one column of a two-column page
+PAGE_WIDTH = 6.75  # inches: both columns
 PNG_DPI = 200
 
 # Okabe and Ito, "Color universal design", 2008: told apart with every common colour vision. Their yellow is too pale
@@ -102,6 +102,12 @@ def figure_of(ax: Axes) -> Figure:
     if figure is None:
         raise InputError("expected axes that belong to a figure, got axes that were removed from theirs")
     return figure
+
+
+def shortened(text: str, most: int) -> str:
+    """The text, its middle left out where it is longer than `most` letters."""
+    half = most // 2 - 1
+    return text if len(text) <= most else f"{text[:half]}…{text[-half:]}"
 
 
 def width_inches(ax: Axes) -> float:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import difflib
 from abc import ABC, abstractmethod
-from functools import cache
-from importlib.metadata import entry_points
 from typing import ClassVar
 
 import numpy as np
@@ -17,6 +15,7 @@ import numpy as np
 from spectrobe.errors import InputError
 from spectrobe.game.table import PayoffTable
 from spectrobe.game.temperature import UNIT, at_temperature
+from spectrobe.plugins import check_name, load_subclass, plugin_names
 
 
 class Value(ABC):
@@ -85,23 +84,36 @@ class Agreement(Value):
 
 
 DEFAULT_VALUE = UsableInformation.name
+ENTRY_POINTS = "spectrobe.values"
+
+_OWN: dict[str, type[Value]] = {
+    value.name: value for value in (UsableInformation, LogLikelihood, Accuracy, Margin, Agreement)
+}
 
 
-@cache
+def value_names() -> tuple[str, ...]:
+    """Every name of a value, those of other packages included, which are not imported for it."""
+    return tuple(dict.fromkeys([*_OWN, *plugin_names(ENTRY_POINTS)]))
+
+
 def value_classes() -> dict[str, type[Value]]:
-    """Every value by name, those of other packages included."""
-    own: tuple[type[Value], ...] = (UsableInformation, LogLikelihood, Accuracy, Margin, Agreement)
-    found = {value.name: value for value in own}
-    for entry in entry_points(group="spectrobe.values"):
-        found.setdefault(entry.name, entry.load())
-    return found
+    """Every value by name, those of other packages included; InputError when one of those cannot be loaded."""
+    return {name: value_class(name) for name in value_names()}
+
+
+def value_class(name: str) -> type[Value]:
+    """The value called `name`; InputError with the nearest names. Another package is imported for its own names."""
+    if check_name(name, "a value") in _OWN:
+        return _OWN[name]
+    found = load_subclass(ENTRY_POINTS, name, "value", Value)  # type: ignore[type-abstract]  # a base, never made
+    if found is not None:
+        return found
+    known = value_names()
+    near = difflib.get_close_matches(name, known, n=2, cutoff=0.4)
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    raise InputError(f"expected a value out of {', '.join(known)}, got {name!r}{hint}")
 
 
 def make_value(name: str) -> Value:
     """The value called `name`; InputError with the nearest names."""
-    known = value_classes()
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=2, cutoff=0.4)
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        raise InputError(f"expected a value out of {', '.join(known)}, got {name!r}{hint}")
-    return known[name]()
+    return value_class(name)()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from spectrobe.errors import InputError
-from spectrobe.models.base import Model, Precision
+from spectrobe.models.base import Model
 from spectrobe.models.identity import versions
 from spectrobe.models.options import Preprocessing
 from spectrobe.models.output import to_logits
@@ -67,10 +67,6 @@ class Adapter(Model):
             "notes": list(self.notes),
             "versions": versions(*self.libraries),
         }
-
-    def _require(self, precision: Precision) -> None:
-        if precision not in self.precisions:
-            raise InputError(f"{self.name}: expected precision {' or '.join(self.precisions)}, got {precision}")
 
     def _logits(self, pixels: Tensor) -> Tensor:
         logits = to_logits(self._outputs(self._normalised(pixels)), len(pixels), self.n_classes, self.name)

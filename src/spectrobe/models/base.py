@@ -11,6 +11,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from spectrobe.errors import InputError
+
 Precision = Literal["float32", "bfloat16"]
 
 
@@ -49,7 +51,7 @@ class Model(ABC):
     std: tuple[float, ...] | None = None
     device: torch.device = torch.device("cpu")
     differentiable: bool = True
-    precisions: tuple[Precision, ...] = ("float32", "bfloat16")
+    precisions: tuple[Precision, ...] = ("float32",)
     class_names: tuple[str, ...] | None = None
 
     @abstractmethod
@@ -65,6 +67,11 @@ class Model(ABC):
         """Lend the forward function with the model on `device`, in eval mode and its fastest memory format.
 
         On leaving, the caller's model is in the mode, device and memory format it was in. Gradients are neither
-        switched on nor off here.
+        switched on nor off here. InputError for a precision that is not among `precisions`.
         """
+        self._require(precision)
         yield self.forward
+
+    def _require(self, precision: Precision) -> None:
+        if precision not in self.precisions:
+            raise InputError(f"{self.name}: expected precision {' or '.join(self.precisions)}, got {precision}")

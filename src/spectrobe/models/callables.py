@@ -22,7 +22,6 @@ class CallableModel(Adapter):
     """
 
     differentiable = False
-    precisions: tuple[Precision, ...] = ("float32",)
 
     def __init__(
         self,

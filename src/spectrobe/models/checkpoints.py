@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,9 +101,9 @@ def _read(path: Path, allow_pickle: bool) -> Any:
         raise InputError(f"expected a checkpoint, got the TorchScript archive {path}: save the module's state_dict")
     try:
         return _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path, allow_pickle)
-    except (OSError, RuntimeError, ValueError, EOFError) as error:
-        if isinstance(error, InputError):
-            raise
+    except InputError:
+        raise
+    except Exception as error:  # of a damaged file the reader says whatever it trips over
         raise InputError(
             f"expected a safetensors or torch checkpoint, cannot read {path}: {first_line(error)}"
         ) from error
@@ -123,14 +124,25 @@ def _read_torch(path: Path, allow_pickle: bool) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if not allow_pickle:
-            raise InputError(
-                f"{path} holds more than tensors, or is damaged, and opening it can run any code; save its state_dict "
-                f"alone, or, if you trust it, allow_pickle=True (--allow-pickle)"
-            ) from error
+            raise _refused_pickle(path, error) from error
     try:
         return torch.load(path, map_location="cpu", weights_only=False)
     except (pickle.UnpicklingError, AttributeError, ImportError) as error:
         raise ValueError(first_line(error)) from error
+
+
+def _refused_pickle(path: Path, error: pickle.UnpicklingError) -> InputError:
+    """Why a file is not opened, what in it is to blame where torch says so, and how to save one that is."""
+    named = re.search(r"GLOBAL ([\w.]+)", str(error))
+    more = f"more than tensors ({named[1]})" if named else "more than tensors"
+    how = "save its state_dict alone"
+    if path.suffix == ".ckpt":
+        how += " (Lightning keeps what save_hyperparameters() is given: give it plain values, or save"
+        how += " torch.save(module.state_dict(), FILE) beside)"
+    return InputError(
+        f"{path} holds {more}, or is damaged, and opening it can run any code; {how}, or, if you trust it, "
+        f"allow_pickle=True (--allow-pickle)"
+    )
 
 
 def _unwrapped(loaded: Any, path: Path) -> tuple[dict[str, Tensor], list[str]]:
@@ -155,11 +167,15 @@ def _unwrapped(loaded: Any, path: Path) -> tuple[dict[str, Tensor], list[str]]:
 
 
 def _stripped(state: dict[str, Tensor], expected: Mapping[str, Any]) -> tuple[dict[str, Tensor], list[str]]:
-    """`state` with prefixes of wrappers (DataParallel, torch.compile, Lightning) taken off where more keys then fit."""
+    """`state` with prefixes of wrappers (DataParallel, torch.compile, Lightning) taken off where more keys then fit.
+
+    A LightningModule calls its network what it likes: what all keys begin with counts as a prefix too.
+    """
     stripped: list[str] = []
     while True:
         matching = sum(key in expected for key in state)
-        for prefix in _PREFIXES:
+        shared = {f"{key.partition('.')[0]}." for key in state}
+        for prefix in (*_PREFIXES, *(shared if len(shared) == 1 else ())):
             bare = {_without(key, prefix): tensor for key, tensor in state.items()}
             if len(bare) == len(state) and (
                 sum(key in expected for key in bare) > matching or _all_have(state, prefix, expected)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from spectrobe.errors import InputError, MissingExtraError
+from spectrobe.models.adapter import agreed_classes
 from spectrobe.models.base import Model
 from spectrobe.models.messages import nearest
 from spectrobe.models.module import ModuleModel
@@ -79,7 +80,7 @@ def _efficientnet_lite0(name: str, options: ModelOptions) -> Model:
         module,
         name,
         own.overridden(options),
-        options.num_classes or 1000,
+        agreed_classes(name, options.num_classes, 1000),
         options.class_names,
         (),
         ("torch", "timm", _PACKAGE),

@@ -19,10 +19,10 @@ from spectrobe.models.graph_input import GraphInput
 from spectrobe.models.identity import files_sha256
 from spectrobe.models.module import ModuleModel
 from spectrobe.models.options import ModelOptions
-from spectrobe.models.output import to_logits
+from spectrobe.models.output import graph_classes, to_logits
 from spectrobe.models.registry import Scheme
 from spectrobe.models.weight_files import archive_members, refuse_stand_in
-from spectrobe.remote import unlogged
+from spectrobe.remote import local_path, unlogged
 from spectrobe.texts import first_line
 
 _TRAINING_ARGUMENT = {"batch_norm": 5, "dropout": 2, "dropout_": 2, "native_dropout": 2}  # position of `training`
@@ -31,8 +31,7 @@ _TRAINING_ARGUMENT = {"batch_norm": 5, "dropout": 2, "dropout_": 2, "native_drop
 class ExportedModel(ModuleModel):
     """An exported program of one image input. Gradients reach the pixels unless the program takes uint8."""
 
-    def __init__(self, path: Path, options: ModelOptions) -> None:
-        name = f"export:{path}"
+    def __init__(self, name: str, path: Path, options: ModelOptions) -> None:
         self.path, self.allow_pickle = path, options.allow_pickle
         program = _load(path, options.allow_pickle)
         _refuse_training(name, program)
@@ -44,7 +43,7 @@ class ExportedModel(ModuleModel):
             program.module(),
             name,
             self.graph_input.preprocessing(name, options),
-            agreed_classes(name, options.num_classes, _output_classes(program)),
+            agreed_classes(name, options.num_classes, graph_classes(_last(program), options.num_classes, name)),
             options.class_names,
             self.graph_input.note(),
         )
@@ -78,10 +77,10 @@ class ExportedModel(ModuleModel):
 
 
 def _open(target: str, options: ModelOptions) -> Model:
-    path = Path(target).expanduser()
+    path = local_path(target)
     if not path.is_file():
         raise InputError(f"expected a file saved by torch.export, there is none at {path}")
-    return ExportedModel(path, options)
+    return ExportedModel(f"export:{target}", path, options)
 
 
 def _load(path: Path, allow_pickle: bool) -> torch.export.ExportedProgram:
@@ -144,14 +143,12 @@ def _graph_input(name: str, program: torch.export.ExportedProgram) -> GraphInput
     return GraphInput.read(name, [side if isinstance(side, int) else None for side in example.shape], example.dtype)
 
 
-def _output_classes(program: torch.export.ExportedProgram) -> int | None:
-    """K of a single output (N, K), where the graph fixes it above 1; a single logit is left to `num_classes=2`."""
+def _last(program: torch.export.ExportedProgram) -> object:
+    """K of a single output (N, K): a number, or what stands for one that the graph leaves open."""
     outputs = program.graph_signature.user_outputs
-    if len(outputs) != 1:
-        return None
-    value = next((node.meta.get("val") for node in program.graph.nodes if node.name == outputs[0]), None)
-    last = value.shape[1] if isinstance(value, Tensor) and value.ndim == 2 else None
-    return last if isinstance(last, int) and last > 1 else None
+    values = (node.meta.get("val") for node in program.graph.nodes if len(outputs) == 1 and node.name == outputs[0])
+    value = next(values, None)
+    return value.shape[1] if isinstance(value, Tensor) and value.ndim == 2 else None
 
 
 def _refuse_training(name: str, program: torch.export.ExportedProgram) -> None:

@@ -54,11 +54,13 @@ def require_transformers(name: str) -> None:
 def hub_or_folder(target: str) -> str:
     """A local folder where there is one, else the name for the hub; raises InputError for a path that leads nowhere."""
     folder = Path(target).expanduser()
-    if folder.is_dir():
+    if (folder / "config.json").is_file():
         return str(folder)
-    if target.startswith((".", "/", "~")) or target.count("/") > 1:
+    if folder.is_dir() or target.startswith((".", "/", "~")) or target.count("/") > 1:
+        without = ", a folder without one" if folder.is_dir() else ""
         raise InputError(
-            f"expected a folder with config.json, or a hub name such as google/vit-base-patch16-224, got {target}"
+            f"expected a folder with config.json, or a hub name such as google/vit-base-patch16-224, got "
+            f"{target}{without}"
         )
     return target
 

@@ -22,6 +22,8 @@ class ModuleModel(Adapter):
     `forward` alone lends the module for one batch, where it is; for many batches use `prepared`.
     """
 
+    precisions: tuple[Precision, ...] = ("float32", "bfloat16")
+
     def __init__(
         self,
         module: nn.Module,

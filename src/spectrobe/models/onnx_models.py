@@ -17,9 +17,10 @@ from spectrobe.models.base import Model, Precision
 from spectrobe.models.graph_input import GraphInput
 from spectrobe.models.identity import files_sha256
 from spectrobe.models.options import ModelOptions
-from spectrobe.models.output import to_logits
+from spectrobe.models.output import graph_classes, to_logits
 from spectrobe.models.registry import Scheme
 from spectrobe.models.weight_files import refuse_stand_in
+from spectrobe.remote import local_path
 from spectrobe.texts import first_line
 
 _DTYPES = {
@@ -39,11 +40,9 @@ class OnnxModel(Adapter):
     """A graph of one image input. Batches pass through host memory, whatever the device; there are no gradients."""
 
     differentiable = False
-    precisions: tuple[Precision, ...] = ("float32",)
     libraries: tuple[str, ...] = ("onnxruntime", "onnx")
 
-    def __init__(self, path: Path, options: ModelOptions) -> None:
-        name = f"onnx:{path}"
+    def __init__(self, name: str, path: Path, options: ModelOptions) -> None:
         self.files = _files(path)
         self.device = options.device or torch.device("cpu")
         self.session = _session(path, self.device)
@@ -56,11 +55,10 @@ class OnnxModel(Adapter):
             raise InputError(f"{name}: expected a graph that takes floats or uint8, got an input of {inputs[0].type}")
         self.graph_input = GraphInput.read(name, _sides(inputs[0].shape), _DTYPES[inputs[0].type])
         last = output.shape[1] if len(output.shape) == 2 else None
-        found = last if isinstance(last, int) and last > 1 else None
         super().__init__(
             name,
             self.graph_input.preprocessing(name, options),
-            agreed_classes(name, options.num_classes, found),
+            agreed_classes(name, options.num_classes, graph_classes(last, options.num_classes, name)),
             options.class_names,
             self.graph_input.note(),
         )
@@ -90,10 +88,10 @@ class OnnxModel(Adapter):
 
 
 def _open(target: str, options: ModelOptions) -> Model:
-    path = Path(target).expanduser()
+    path = local_path(target)
     if not path.is_file():
         raise InputError(f"expected an ONNX file, there is none at {path}")
-    return OnnxModel(path, options)
+    return OnnxModel(f"onnx:{target}", path, options)
 
 
 def _files(path: Path) -> list[Path]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -13,6 +12,8 @@ import torch
 
 from spectrobe.errors import InputError
 from spectrobe.models.base import Geometry
+from spectrobe.remote import local_path
+from spectrobe.texts import parse_json, read_text
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos", "box", "hamming")
 
@@ -146,9 +147,13 @@ def _size(name: str, value: object) -> tuple[int, int] | Literal["none"]:
     if value == "none":
         return "none"
     items = value.split("x") if isinstance(value, str) else value if isinstance(value, Sequence) else [value]
-    sides = [_count(name, item) for item in items]
-    if len(sides) not in (1, 2):
-        raise InputError(f"expected a size such as 224, 224x192 (height x width) or none, got {value!r}")
+    wanted = "a size such as 224, 224x192 (height x width) or none"
+    if len(items) not in (1, 2):
+        raise InputError(f"expected {wanted}, got {value!r}")
+    try:
+        sides = [_count(name, item) for item in items]
+    except InputError:
+        raise InputError(f"expected {wanted}, in whole pixels from 1 up, got {value!r}") from None
     return sides[0], sides[-1]
 
 
@@ -192,34 +197,26 @@ def _flag(name: str, value: object) -> bool:
 def _path(name: str, value: object) -> Path:
     if not isinstance(value, (str, Path)) or not str(value):
         raise InputError(f"expected a file for {name}, got {value!r}")
-    return Path(value).expanduser()
+    return local_path(str(value))
 
 
 def _names(name: str, value: object) -> tuple[str, ...]:
     if isinstance(value, Path) or (isinstance(value, str) and name == "class_names"):
-        value = _names_in_file(name, Path(value).expanduser())
+        value = _names_in_file(name, str(value))
     names = [value] if isinstance(value, str) else value
     if not isinstance(names, Sequence) or not names or not all(isinstance(item, str) and item for item in names):
-        raise InputError(f"expected {name} to be a list of texts, or a file of them, got {value!r}")
+        raise InputError(f"expected {name} to be a list of texts, or a file of them, got {value!r:.80}")
     return tuple(names)
 
 
-def _names_in_file(name: str, path: Path) -> Sequence[str]:
-    if not path.is_file():
-        raise InputError(
-            f"expected {name} to be a list, or a file with one a line or a JSON list; there is no file {path}"
-        )
-    text = path.read_text(encoding="utf-8")
-    if path.suffix != ".json":
+def _names_in_file(name: str, location: str) -> Sequence[str]:
+    what, expected = f"the file {location!r} of {name}", "a file with one name a line, or a JSON list of names"
+    text = read_text(local_path(location), what, expected)
+    if not location.endswith(".json"):
         return [line.strip() for line in text.splitlines() if line.strip()]
-    try:
-        names = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(
-            f"expected a JSON list of {name} in {path}, got a file that JSON cannot read: {error}"
-        ) from error
+    names = parse_json(text, what, expected)
     if not isinstance(names, list):
-        raise InputError(f"expected a JSON list of {name} in {path}, got {type(names).__name__}")
+        raise InputError(f"{what} holds a {type(names).__name__}: expected {expected}")
     return names
 
 

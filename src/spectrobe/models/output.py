@@ -54,13 +54,24 @@ def check_finite(logits: Tensor, name: str, images: list[str] | None = None) -> 
     raise ModelOutputError(f"{name}: expected finite logits, got NaN or infinity for {len(bad)} image(s): {shown}")
 
 
+def graph_classes(last: object, n_classes: int | None, name: str) -> int | None:
+    """K where a graph fixes its output (N, K) at `last`, else None. Raises ModelOutputError for a lone logit."""
+    if last == 1:
+        _refuse_lone_logit(n_classes, name)
+    return last if isinstance(last, int) and last > 1 else None
+
+
 def _two_classes(logit: Tensor, n_classes: int | None, name: str) -> Tensor:
+    _refuse_lone_logit(n_classes, name)
+    return torch.cat([torch.zeros_like(logit), logit], dim=1)
+
+
+def _refuse_lone_logit(n_classes: int | None, name: str) -> None:
     if n_classes != 2:
         raise ModelOutputError(
             f"{name}: expected at least 2 logits an image, got 1 (K = 1): give num_classes=2 to read a logit z "
             f"(before the sigmoid) as the two-class logits [0, z]"
         )
-    return torch.cat([torch.zeros_like(logit), logit], dim=1)
 
 
 def _find_tensor(output: Any, n_images: int, name: str) -> Tensor:

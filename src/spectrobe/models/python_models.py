@@ -79,6 +79,8 @@ def _made(name: str, found: object, options: ModelOptions) -> object:
         return found
     try:
         made = found(**given)
+    except SystemExit:
+        raise InputError(f"{name} failed: it ended the process (sys.exit)") from None
     except Exception as error:  # the user's code: whatever it raises
         raise InputError(f"{name} failed: {type(error).__name__}: {first_line(error)}") from error
     if not callable(made) and not isinstance(made, Model):
@@ -106,6 +108,11 @@ def _import(name: str, source: str) -> ModuleType:
             return importlib.import_module(source)
     except InputError:
         raise
+    except SystemExit:
+        raise InputError(
+            f"{name} could not be imported: it is a script that ends the process (sys.exit, or arguments of its own); "
+            f"guard its main part with if __name__ == '__main__'"
+        ) from None
     except Exception as error:  # the user's code: whatever it raises
         raise InputError(f"{name} could not be imported: {type(error).__name__}: {first_line(error)}") from error
 

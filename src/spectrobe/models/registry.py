@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from urllib.parse import parse_qsl
 
 from spectrobe.errors import InputError
 from spectrobe.models.base import Model
 from spectrobe.models.messages import nearest
 from spectrobe.models.options import ModelOptions
+from spectrobe.plugins import load_plugin, plugin_names
 
 ENTRY_POINTS = "spectrobe.models"
 
@@ -54,7 +55,7 @@ _BUILT_IN = {
 def model_schemes() -> dict[str, str]:
     """Every scheme that a model string may start with, with an example; other packages' are not imported for it."""
     examples = {name: _load_built_in(name).example for name in _BUILT_IN}
-    return examples | {point.name: f"{point.name}:NAME" for point in _points() if point.name not in _BUILT_IN}
+    return examples | {name: f"{name}:NAME" for name in plugin_names(ENTRY_POINTS) if name not in _BUILT_IN}
 
 
 def open_string(text: str, given: dict[str, object]) -> Model:
@@ -91,21 +92,14 @@ def _query(text: str, query: str) -> dict[str, str]:
 
 
 def _scheme(name: str) -> Scheme:
-    points = [point for point in _points() if point.name == name]
-    if len(points) + (name in _BUILT_IN) > 1:
-        owners = ", ".join(str(point.dist.name) if point.dist else point.value for point in points)
-        raise InputError(f"the model scheme {name}: is offered more than once ({owners}): uninstall one of them")
     if name in _BUILT_IN:
         return _load_built_in(name)
-    if not points:
-        known = [*_BUILT_IN, *(point.name for point in _points())]
+    loaded = load_plugin(ENTRY_POINTS, name, "model scheme")
+    if loaded is None:
+        known = [*_BUILT_IN, *plugin_names(ENTRY_POINTS)]
         raise InputError(f"unknown model scheme {name}:, known are {', '.join(known)}{nearest(name, known)}")
-    try:
-        loaded = points[0].load()
-    except Exception as error:  # someone else's package: whatever it raises, say whose it is
-        raise InputError(f"the model scheme {name}: ({points[0].value}) could not be imported: {error}") from error
     if not isinstance(loaded, Scheme) and not callable(loaded):
-        raise InputError(f"expected {points[0].value} to be a Scheme or a function, got {type(loaded).__name__}")
+        raise InputError(f"expected the model scheme {name!r} to be a Scheme or a function, got {loaded!r:.80}")
     return loaded if isinstance(loaded, Scheme) else Scheme(loaded)
 
 
@@ -115,8 +109,7 @@ def _load_built_in(name: str) -> Scheme:
     return scheme
 
 
-def _points() -> tuple[EntryPoint, ...]:
-    return tuple(entry_points(group=ENTRY_POINTS))
+_WEIGHTS = (".safetensors", ".pt", ".pth", ".ckpt", ".bin")
 
 
 def _guess(text: str) -> str:
@@ -124,4 +117,8 @@ def _guess(text: str) -> str:
     for suffix, scheme in schemes.items():
         if text.endswith(suffix):
             return f": did you mean {scheme}:{text}{':NAME' if scheme == 'python' else ''}?"
+    if text.endswith(_WEIGHTS):
+        return f", weights alone: name what they are for, as timm:resnet50?checkpoint={text}&num_classes=K"
+    if text and Path(text).is_dir():
+        return ", a folder: MODEL comes first, DATA second; a model that transformers saved there is hf:FOLDER"
     return f"; a model string starts with {', '.join(f'{name}:' for name in _BUILT_IN)}"

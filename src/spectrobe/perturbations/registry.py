@@ -6,11 +6,11 @@ import difflib
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from typing import Any
 
 from spectrobe.errors import InputError
 from spectrobe.perturbations.base import Perturbation
+from spectrobe.plugins import check_name, load_plugin, plugin_names
 
 Builder = Callable[..., Perturbation]
 
@@ -55,16 +55,18 @@ def register(
 
 def names() -> tuple[str, ...]:
     """Every known name: those of this package in the order they were registered, then other packages' entry points."""
-    return (*_TABLE, *(point.name for point in entry_points(group=ENTRY_POINTS) if point.name not in _TABLE))
+    return tuple(dict.fromkeys([*_TABLE, *plugin_names(ENTRY_POINTS)]))
 
 
 def lookup(name: str) -> Entry:
     """The table's row for `name`; InputError with the nearest names when there is none."""
-    if name not in _TABLE:
-        for point in entry_points(group=ENTRY_POINTS, name=name):
-            register(name, point.load(), kind="entry point")
-    if name not in _TABLE:
-        raise unknown("perturbation", name, names())
+    if check_name(name, "a perturbation") not in _TABLE:
+        found = load_plugin(ENTRY_POINTS, name, "perturbation")
+        if found is None:
+            raise unknown("perturbation", name, names())
+        if not callable(found):
+            raise InputError(f"expected the perturbation {name!r} to be a class or a function, got {found!r:.80}")
+        register(name, found, kind="entry point")
     return _TABLE[name]
 
 

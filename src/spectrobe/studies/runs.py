@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from spectrobe.engine.environment import environment as environment
@@ -13,6 +14,15 @@ if TYPE_CHECKING:
     from spectrobe.engine.store import RunFolder
     from spectrobe.studies.decompose.result import DecomposeResult
 
+_CLASSES = {
+    "decompose": ("decompose.result", "DecomposeResult"),
+    "relate": ("relate.result", "RelateResult"),
+    "response": ("response.result", "ResponseResult"),
+    "robustness": ("robustness.result", "RobustnessResult"),
+    "track": ("track.result", "TrackResult"),
+}
+"""Kind of a result -> module and class that read it. Loaded on use: a reader of one kind needs no other."""
+
 
 def load(folder: str | os.PathLike[str]) -> Any:
     """The result of a finished run folder (a local folder or any fsspec location), in the class of its kind.
@@ -20,10 +30,6 @@ def load(folder: str | os.PathLike[str]) -> Any:
     Raises RunFolderError when there is none, it is not finished, damaged, or of a newer schema.
     """
     from spectrobe.engine.store import RunFolder
-    from spectrobe.studies.decompose.result import DecomposeResult
-    from spectrobe.studies.relate.result import RelateResult
-    from spectrobe.studies.response.result import ResponseResult
-    from spectrobe.studies.robustness.result import RobustnessResult
 
     run = RunFolder(folder)
     if not run.exists("run.json"):
@@ -36,16 +42,11 @@ def load(folder: str | os.PathLike[str]) -> Any:
         from spectrobe.studies.snr.result_json import load_snr
 
         return load_snr(content, RunFolder(folder, rows="snr"))
-    kinds: dict[str, Any] = {
-        "decompose": DecomposeResult,
-        "relate": RelateResult,
-        "response": ResponseResult,
-        "robustness": RobustnessResult,
-    }
-    if content.get("kind") not in kinds:
-        expected = ", ".join((*kinds, "snr"))
+    if content.get("kind") not in _CLASSES:
+        expected = ", ".join((*_CLASSES, "snr"))
         raise RunFolderError(f"{run.path}: expected a result of kind {expected}, got {content.get('kind')!r}")
-    return kinds[content["kind"]].from_dict(content, run)
+    module, name = _CLASSES[content["kind"]]
+    return getattr(import_module(f"spectrobe.studies.{module}"), name).from_dict(content, run)
 
 
 def _instead(run: RunFolder) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+import torch.multiprocessing as mp
 from torch import Tensor, nn
 
 import spectrobe as sb
@@ -50,10 +53,10 @@ def test_the_full_result_too() -> None:
     assert result.score.low < result.score.value < result.score.high
 
 
-def test_a_full_result_can_be_kept(tmp_path: object) -> None:
+def test_a_full_result_can_be_kept(tmp_path: Path) -> None:
     result = Probe.of((X[:40], Y[:40]), bands=3).measure(NET)
-    result.save(f"{tmp_path}/run")
-    assert np.array_equal(sb.load(f"{tmp_path}/run").shapley, result.shapley)
+    result.save(tmp_path / "run")
+    assert np.array_equal(sb.load(tmp_path / "run").shapley, result.shapley)
 
 
 @pytest.mark.parametrize("most", [1051, 720, 4000])
@@ -121,6 +124,14 @@ def test_normalisation_is_the_readers() -> None:
     assert np.abs(Probe.of((x, y), bands=3).read(net).shapley - told).max() > 1e-3
 
 
+def test_grey_images_and_a_module_that_does_not_say_how_many_channels_it_takes() -> None:
+    x, y = held_out()
+    grey, net = x[:, :1], nn.Sequential(nn.Flatten(), nn.Linear(256, 4))
+    told = Probe.of((grey, y), bands=3, mean=0.5, std=0.25).read(net).shapley
+    inside = Probe.of((grey, y), bands=3).read(lambda pixels: net((pixels - 0.5) / 0.25)).shapley
+    assert np.allclose(told, inside, atol=1e-5)
+
+
 class Parts(nn.Module):
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
@@ -136,8 +147,33 @@ def test_a_model_without_logits_is_refused_and_a_forward_of_ones_own_helps() -> 
         probe.check(Parts(NET))
     told = Probe.of((X, Y), bands=3, forward=lambda module, x: module(x)["scores"])
     assert np.array_equal(told.read(Parts(NET)).shapley, probe.read(NET).shapley)
-    with pytest.raises(InputError, match=r"expected an nn\.Module with forward="):
+    with pytest.raises(InputError, match=r"expected an nn\.Module, which forward=\.\.\. is called with, got function"):
         told.read(lambda x: x)
+    with pytest.raises(InputError, match="expected a model, got str"):
+        probe.read("timm:resnet18")
+    with pytest.raises(InputError, match="a Model has its own"):
+        told.read(sb.open_model(NET))
+
+
+def _process(rank: int, folder: Path, world: int) -> None:
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=world)
+    counting = Counting(NET)
+    reading = Probe.of((X, Y), bands=3, design="exact").read(counting, rank, world)
+    torch.save(
+        {"shapley": reading.shapley.tolist(), "images": counting.images, "passes": reading.forward_passes},
+        folder / f"{rank}.pt",
+    )
+    torch.distributed.destroy_process_group()
+
+
+def test_processes_share_the_images_and_find_what_one_finds(tmp_path: Path) -> None:
+    mp.start_processes(_process, args=(tmp_path, 2), nprocs=2, start_method="fork")
+    both = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2)]
+    one = Probe.of((X, Y), bands=3, design="exact").read(NET)
+    assert both[0]["shapley"] == both[1]["shapley"] == pytest.approx(one.shapley.tolist(), abs=1e-6)
+    assert both[0]["images"] == both[1]["images"] == 75 * 7 + 1  # half of the images each, and the absence image
+    assert both[0]["passes"] == 150 * 7 + 2
 
 
 @pytest.mark.parametrize("settings, message", [

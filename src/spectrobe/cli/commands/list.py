@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated
 
 import typer
 
 from spectrobe.cli import options
 from spectrobe.cli.terminal import Terminal
-from spectrobe.errors import InputError
+from spectrobe.errors import InputError, SpectrobeError
 
 
 def command(
     what: Annotated[
         str,
-        typer.Argument(metavar="models|perturbations|values|absences|bands|scores|data|designs", help="What to list."),
+        typer.Argument(
+            metavar="models|perturbations|values|absences|bands|scores|data|designs|figures", help="What to list."
+        ),
     ],
     json: options.Json = False,
 ) -> int:
@@ -44,21 +46,21 @@ def _perturbations() -> Mapping[str, str]:
     from spectrobe.perturbations import SETS, names
     from spectrobe.perturbations.registry import lookup
 
-    entries = {name: lookup(name) for name in names()}
     sets = {name: f"set: {', '.join(members)}" for name, members in SETS.items()}
-    return {name: f"{entry.kind}: {entry.summary}" for name, entry in entries.items()} | sets
+    return _meanings(names(), lambda name: f"{lookup(name).kind}: {lookup(name).summary}") | sets
 
 
 def _values() -> Mapping[str, str]:
-    from spectrobe.game.values import DEFAULT_VALUE, value_classes
+    from spectrobe.game.values import DEFAULT_VALUE, value_class, value_names
 
-    return _described(value_classes(), DEFAULT_VALUE)
+    return _meanings(value_names(), lambda name: _first_line(value_class(name)), DEFAULT_VALUE)
 
 
 def _absences() -> Mapping[str, str]:
-    from spectrobe.engine.absence import DEFAULT_ABSENCE, absence_classes
+    from spectrobe.engine.absence import DEFAULT_ABSENCE, absence_class, absence_names
 
-    return _described(absence_classes(), DEFAULT_ABSENCE) | {"all": "Each of them in turn, and how far they agree."}
+    meanings = _meanings(absence_names(), lambda name: _first_line(absence_class(name)), DEFAULT_ABSENCE)
+    return meanings | {"all": "Each of them in turn, and how far they agree."}
 
 
 def _designs() -> Mapping[str, str]:
@@ -94,6 +96,14 @@ def _data() -> Mapping[str, str]:
     return own | {name: f"{name}:..., from an installed package" for name in source_names() if name not in own}
 
 
+def _figures() -> Mapping[str, str]:
+    from spectrobe import figures
+    from spectrobe.figures.publication import KINDS
+
+    drawn = _described({name: getattr(figures, name) for name in KINDS}, "")
+    return {name: f"of {KINDS[name]}: {meaning}" for name, meaning in drawn.items()}
+
+
 LISTS: dict[str, Callable[[], Mapping[str, str]]] = {
     "models": _models,
     "perturbations": _perturbations,
@@ -103,10 +113,26 @@ LISTS: dict[str, Callable[[], Mapping[str, str]]] = {
     "scores": _scores,
     "data": _data,
     "designs": _designs,
+    "figures": _figures,
 }
 
 
+def _meanings(names: Iterable[str], meaning: Callable[[str], str], default: str = "") -> dict[str, str]:
+    """Each name's meaning; of one whose package is broken, what is wrong, as that is no fault of the others."""
+    found = {}
+    for name in names:
+        try:
+            found[name] = meaning(name) + " (default)" * (name == default)
+        except SpectrobeError as error:
+            found[name] = f"(cannot be used: {error})"
+    return found
+
+
 def _described(things: Mapping[str, object], default: str) -> dict[str, str]:
-    """Each thing's own description: the first sentence of its docstring."""
-    first_lines = {name: (inspect.getdoc(thing) or "").partition("\n")[0] for name, thing in things.items()}
-    return {name: line + " (default)" * (name == default) for name, line in first_lines.items()}
+    """Each thing's own description."""
+    return {name: _first_line(thing) + " (default)" * (name == default) for name, thing in things.items()}
+
+
+def _first_line(thing: object) -> str:
+    """The first sentence of a docstring."""
+    return (inspect.getdoc(thing) or "").partition("\n")[0]

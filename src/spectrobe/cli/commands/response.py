@@ -114,7 +114,7 @@ def command(
         code = finish(terminal, folder, figure, lambda: figures.response(result, profile=profile), shown)
         if not result.failed:
             return code
-        say(f"{len(result.failed)} parts could not be measured: {', '.join(result.failed)}")
+        say(f"could not be measured: {', '.join(result.failed)}")
         return FAILED
 
 

@@ -11,11 +11,12 @@ from spectrobe.studies.words import percent
 if TYPE_CHECKING:
     from spectrobe.studies.decompose.result import DecomposeResult
 
-_GAINS = {
+GAINS = {
     "usable-information": "usable information about the labels",
     "log-likelihood": "log-likelihood of the labels",
     "agreement": "agreement with its own answers",
 }
+"""What a model gains from bands, in words; other values go by their names."""
 
 
 def sentence(result: DecomposeResult) -> str:
@@ -30,10 +31,10 @@ def sentence(result: DecomposeResult) -> str:
         "where 1 is the lowest band alone and 0 all bands alike"
     )
     if score.low > 0:
-        half = _half(result, from_above=False)
+        half = halfway(result, from_above=False)
         return f"{name} leans on coarse structure, the low spatial frequencies ({told}){half}."
     if score.high < 0:
-        half = _half(result, from_above=True)
+        half = halfway(result, from_above=True)
         return f"{name} leans on fine detail, the high spatial frequencies ({told}){half}."
     return (
         f"These {images} cannot tell whether {name} leans on coarse structure (low spatial frequencies) or on fine "
@@ -63,7 +64,7 @@ def summary(result: DecomposeResult) -> str:
 
 
 def _gain(result: DecomposeResult) -> str:
-    return _GAINS.get(result.value, result.value)
+    return GAINS.get(result.value, result.value)
 
 
 def _why_not(result: DecomposeResult) -> str:
@@ -77,7 +78,7 @@ def _why_not(result: DecomposeResult) -> str:
     )
 
 
-def _half(result: DecomposeResult, from_above: bool) -> str:
+def halfway(result: DecomposeResult, from_above: bool) -> str:
     """Below (or above) which edge half of the positive Shapley values lies; empty where that says nothing."""
     gains = np.maximum(result.shapley, 0)
     edges = result.bands.cycles_per_pixel()

@@ -74,7 +74,7 @@ def clean_accuracy(models: Sequence[ModelRuns]) -> list[Estimate | None]:
 def _of_run(result: RobustnessResult) -> Iterator[_Measured]:
     conditions = result.conditions
     families = corruption_families(conditions)
-    if result.mean_corruption_error is not None:
+    if result.mean_corruption_error is not None and len(families) > 1:
         names = tuple(conditions[j].name for columns in families.values() for j in columns)
         yield _Measured(MEAN_CORRUPTION, _right(result.mean_corruption_error), "accuracy", names, True)
     for family, error in result.corruption_error.items():

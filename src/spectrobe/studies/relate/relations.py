@@ -62,12 +62,14 @@ def choose(scores: Mapping[str, np.ndarray], measure: str, y: np.ndarray, models
     if not complete or known.sum() < FEWEST or len(set(some.recipes)) < FEWEST:
         return None
     held_out, chosen = held_out_r2(list(complete.values()), y[known], some.recipe)
+    if not chosen:
+        return None
     names = list(complete)
     return Choice(
         measure=measure,
         subset=subset,
         n_scores=len(names),
-        best=names[_best(list(complete.values()), y[known], np.ones(int(known.sum())))],
+        best=names[_best([signs(x) for x in complete.values()], signs(y[known]), np.ones(int(known.sum())))],
         without={recipe: names[k] for recipe, k in zip(sorted(set(some.recipes)), chosen, strict=True)},
         held_out=held_out,
     )
@@ -79,15 +81,15 @@ def held_out_r2(scores: Sequence[np.ndarray], y: np.ndarray, recipe: np.ndarray)
     The score of largest |rho| among the models kept, a line through their ranks; the models left out are placed between
     them. scores: (n,) each, y: (n,).
     """
-    b = signs(y)
+    each, b = [signs(x) for x in scores], signs(y)
     error = total = 0.0
     chosen = []
     for keep in left_out(recipe):
         inside = keep > 0
         if inside.sum() < FEWEST:
             return np.nan, []
-        best = _best(scores, y, keep)
-        rank_x, rank_y = signs(scores[best]) @ keep, b @ keep
+        best = _best(each, b, keep)
+        rank_x, rank_y = each[best] @ keep, b @ keep
         along = float((rank_x[inside] ** 2).sum())
         slope = float((rank_x[inside] * rank_y[inside]).sum()) / along if along > 0 else 0.0
         error += float(((rank_y - slope * rank_x)[~inside] ** 2).sum())
@@ -96,10 +98,11 @@ def held_out_r2(scores: Sequence[np.ndarray], y: np.ndarray, recipe: np.ndarray)
     return (1 - error / total if total > 0 else np.nan), chosen
 
 
-def _best(scores: Sequence[np.ndarray], y: np.ndarray, keep: np.ndarray) -> int:
-    """Which of the scores has the largest |rho| with y on the models that count."""
-    b = signs(y)
-    return int(np.argmax([np.nan_to_num(abs(spearman(signs(x), b, keep[None])[0])) for x in scores]))
+def _best(scores: Sequence[np.ndarray], measure: np.ndarray, keep: np.ndarray) -> int:
+    """Which of the scores has the largest |rho| with the measure on the models that count; all as signs (n, n)."""
+    if len(scores) == 1:
+        return 0
+    return int(np.argmax([np.nan_to_num(abs(spearman(a, measure, keep[None])[0])) for a in scores]))
 
 
 def _range(values: np.ndarray, names: Sequence[str]) -> Range:

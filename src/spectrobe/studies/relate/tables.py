@@ -13,6 +13,8 @@ from spectrobe.game.intervals import Estimate
 from spectrobe.studies.relate.columns import bare
 from spectrobe.studies.relate.gather import ModelRuns
 
+_BLANK = ("", "nan", "na", "n/a", "-", "none")
+
 
 @dataclass(frozen=True)
 class Table:
@@ -32,7 +34,7 @@ class Table:
     def number(self, model: ModelRuns, column: str) -> Estimate | None:
         """A cell as a number, None where there is none; InputError for text that is none."""
         text = (self.row(model) or {}).get(column, "").strip()
-        if text.lower() in ("", "nan", "na", "n/a", "-", "none"):
+        if text.lower() in _BLANK:
             return None
         value = _number(text)
         if value is None:
@@ -46,7 +48,7 @@ class Table:
         rows = [row for row in map(self.row, models) if row is not None]
         found = []
         for column in self.columns:
-            cells = [row[column].strip() for row in rows if row.get(column, "").strip()]
+            cells = [cell for row in rows if (cell := row.get(column, "").strip()).lower() not in _BLANK]
             if column not in without and cells and all(_number(cell) is not None for cell in cells):
                 found.append(column)
         return found

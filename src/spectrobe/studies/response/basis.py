@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spectrobe.perturbations.attacks.losses import double
 from spectrobe.seeding import torch_generator
 
 _ROUNDS, _CLOSE, _MOST = 40, 1e-4, 1e7
@@ -56,13 +57,13 @@ def with_norm(image: Tensor, directions: Tensor, norm: float) -> tuple[Tensor, n
     amplitude = torch.full((len(directions), 1, 1, 1), norm, device=image.device)
     for _ in range(_ROUNDS):
         images = (image + amplitude * directions).clamp(0, 1)
-        length = torch.linalg.vector_norm((images - image).flatten(1), dim=1, dtype=torch.float64)
+        length = torch.linalg.vector_norm((images - image).flatten(1), dim=1, dtype=double(image.device))
         short = norm / length.clamp_min(1e-12)
         if bool(((short - 1).abs() < _CLOSE).all()):
             break
         # The delivered norm over the amplitude only falls as that grows, so this comes up from below and never beyond.
         amplitude = (amplitude * short.to(amplitude).view(-1, 1, 1, 1)).clamp(max=_MOST)
-    return images, length.cpu().numpy()
+    return images, length.cpu().double().numpy()
 
 
 def full_plane(frequencies: np.ndarray, values: np.ndarray, size: tuple[int, int], step: int) -> np.ndarray:

@@ -18,6 +18,7 @@ from scipy import stats
 from spectrobe.game.intervals import Estimate
 from spectrobe.seeding import numpy_generator
 from spectrobe.studies.frozen import Frozen
+from spectrobe.studies.response.channel import falling
 
 CLEAN, SEVERITY, POWER, BAND_POWER = "clean accuracy", "severity", "noise power", "noise power, mean apart"
 BASELINES = "all baselines"
@@ -25,7 +26,7 @@ MASKING, GRADIENT, DIRECT = "masking response", "gradient response", "masking re
 YES, NO, UNSHOWN = "adds", "makes it worse", "not shown"
 FEWEST_OTHERS, FEWEST_KINDS = 7, 3
 """So many perturbations must be left to fit lines to when a kind is left out, and so many kinds there must be."""
-_LEAST, _RIDGE, _CHUNK = 1e-12, 1e-9, 2**21
+_LEAST, _RIDGE, _CHUNK = 1e-9, 1e-9, 2**21
 
 KINDS: Mapping[str, str] = {
     **dict.fromkeys(("gaussian_noise", "shot_noise", "impulse_noise", "speckle_noise"), "noise"),
@@ -88,8 +89,8 @@ class Evidence:
 
     names: P strings, the perturbations; bases: the same without their severity or strength.   severity: (P,), NaN where
     there is none.   drop: (R, P).   clean: (R,).   power: (R, P, M) mean square of the change per band.   mean_power:
-    (R, P), of its mean.   masking: (R, M) sensitivity per band, None without.   slope: (R,).   gradient: (R, M + 1)
-    gradient energy per bin, the mean's own last; None without.   chance: accuracy of a guess.
+    (R, P), of its mean.   masking: (R, M) sensitivity per band.   slope: (R,), of the masking curve.   gradient:
+    (R, M + 1) gradient energy per bin, the mean's own last; None without.   chance: accuracy of a guess.
     """
 
     names: tuple[str, ...]
@@ -99,8 +100,8 @@ class Evidence:
     clean: np.ndarray
     power: np.ndarray
     mean_power: np.ndarray
-    masking: np.ndarray | None
-    slope: np.ndarray | None
+    masking: np.ndarray
+    slope: np.ndarray
     gradient: np.ndarray | None
     chance: float
 
@@ -133,8 +134,7 @@ def check_claim(evidence: Evidence, drop_interval: np.ndarray, confidence: float
         for name, columns in features.items()
         if columns is not None
     }
-    if evidence.masking is not None and evidence.slope is not None:
-        held_out[DIRECT] = _direct(evidence)
+    held_out[DIRECT] = _direct(evidence)
     predictions = {
         name: _prediction(predicted, features.get(name), evidence.drop, drawn, spread)
         for name, predicted in held_out.items()
@@ -204,8 +204,7 @@ def _features(evidence: Evidence) -> dict[str, np.ndarray | None]:
     found: dict[str, np.ndarray | None] = {
         CLEAN: np.zeros((r, p, 0)), SEVERITY: severity, POWER: total, BAND_POWER: apart, BASELINES: baselines,
     }  # fmt: skip
-    if evidence.masking is not None:
-        found[MASKING] = _log(dose(evidence.masking, evidence.power))
+    found[MASKING] = _log(dose(evidence.masking, evidence.power))
     if evidence.gradient is not None:
         spectrum = np.concatenate([evidence.power, evidence.mean_power[:, :, None]], axis=2)
         found[GRADIENT] = _log(dose(evidence.gradient, spectrum))
@@ -222,8 +221,9 @@ def with_baselines(name: str) -> str:
 
 
 def _log(values: np.ndarray) -> np.ndarray:
-    """log10, (R, P) -> (R, P, 1); a perturbation that does nothing is taken for a very weak one."""
-    return np.asarray(np.log10(np.maximum(values, _LEAST)))[:, :, None]
+    """log10, (R, P) -> (R, P, 1); a perturbation that does nothing is taken for one far weaker than all others."""
+    floor = np.maximum(_LEAST * values.max(axis=1, keepdims=True), np.finfo(np.float64).tiny)
+    return np.asarray(np.log10(np.maximum(values, floor)))[:, :, None]
 
 
 def _held_out(features: np.ndarray, drop: np.ndarray, clean: np.ndarray, kinds: Sequence[str]) -> np.ndarray:
@@ -246,10 +246,6 @@ def _held_out(features: np.ndarray, drop: np.ndarray, clean: np.ndarray, kinds: 
 
 def _direct(evidence: Evidence) -> np.ndarray:
     """Drops that the curve fitted to band noise gives at each perturbation's dose; no perturbation was used: (R, P)."""
-    from spectrobe.studies.response.channel import falling
-
-    if evidence.masking is None or evidence.slope is None:
-        return np.full(evidence.drop.shape, np.nan)
     clean = evidence.clean[:, None]
     left = falling(clean, evidence.chance, dose(evidence.masking, evidence.power), evidence.slope[:, None])
     return np.asarray(clean - left)

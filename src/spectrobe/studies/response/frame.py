@@ -61,7 +61,7 @@ def _claim_rows(result: ResponseResult) -> Iterator[dict[str, Any]]:
     claim = result.claim
     for place, name in enumerate(claim.names):
         low, high = claim.drop_interval[place]
-        yield _row("drop of accuracy", float(claim.drop[place]), None, low, high) | {"perturbation": name}
+        yield _row("drop of accuracy", float(claim.drop[place]), None, float(low), float(high)) | {"perturbation": name}
         for predictor, prediction in claim.predictions.items():
             value = float(prediction.predicted[place])
             yield _row(f"drop predicted from {predictor}", value, None, None, None) | {"perturbation": name}
@@ -71,7 +71,7 @@ def _of_curve(name: str, curve: Curve | None, place: int, band: int | None, span
     if curve is None:
         return _row(name, None, None, None, None)
     low, high = curve.interval[place]
-    row = _row(name, float(curve.value[place]), float(curve.stderr[place]), low, high)
+    row = _row(name, float(curve.value[place]), float(curve.stderr[place]), float(low), float(high))
     return row | {"band": band, "low_frequency": float(span[0]), "high_frequency": float(span[1])}
 
 

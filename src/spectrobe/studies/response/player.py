@@ -20,7 +20,7 @@ from spectrobe.studies.response import views as of
 from spectrobe.studies.response.basis import basis_vectors, with_norm
 from spectrobe.studies.response.gradients import GRADIENT, pixel_gradients
 from spectrobe.studies.response.rows import HeatRows, ResponseRows, concatenated
-from spectrobe.studies.response.stimuli import cut_off, gradient_energy, masked, noise_power
+from spectrobe.studies.response.stimuli import cut_off, gradient_energy, masked, measurable, noise_power
 from spectrobe.studies.response.views import View
 from spectrobe.studies.robustness.conditions import Item
 from spectrobe.studies.robustness.player import classified, perturbed, reason
@@ -123,7 +123,7 @@ class _Batch:
         at = self.place[view]
         found = classified(self.player.forward, self.player.n_classes, images, self.labels, self.ids)
         self.right[:, at], self.log_q[:, at] = found["right"], found["log_q"]
-        delta = images - self.x
+        delta = measurable(images - self.x)
         self.l2[:, at] = torch.linalg.vector_norm(delta.flatten(1).double(), dim=1).cpu().numpy()
         if measured:
             self.power[:, at], self.mean_power[:, at] = noise_power(delta, self.player.bands)

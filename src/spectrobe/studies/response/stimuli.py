@@ -11,7 +11,7 @@ from torch import Tensor
 
 from spectrobe.bands import BandPartition
 from spectrobe.perturbations.band_noise import unit_band_noise, white_spectra
-from spectrobe.spectrum import band_energy, band_images
+from spectrobe.spectrum import band_energy
 
 
 def masked(
@@ -33,10 +33,10 @@ def cut_off(x: Tensor, absence: Tensor, bands: BandPartition) -> Iterator[tuple[
     gives the others. They are coalition images: nothing is rescaled or clipped.
     """
     base = absence.to(x.device)
-    parts = band_images(x - base, bands)
-    low = base.expand_as(x)
-    for cut in range(1, bands.n_bands):
-        low = low + parts[:, cut - 1]
+    labels = bands.labels(x.shape[-2], x.shape[-1]).to(x.device)
+    spectra = torch.fft.rfft2(x - base)
+    for cut in range(1, bands.n_bands):  # one at a time: all bands of a batch would take its memory M times
+        low = base + torch.fft.irfft2(spectra * (labels < cut), s=x.shape[-2:])
         yield cut, low, x - low + base
 
 
@@ -46,9 +46,15 @@ def noise_power(delta: Tensor, bands: BandPartition) -> tuple[np.ndarray, np.nda
     They sum to the mean square over pixels and channels (Parseval).
     """
     channels, height, width = delta.shape[1:]
+    delta = measurable(delta)
     mean = delta.double().mean((2, 3), keepdim=True)
     energy = band_energy(delta - mean.to(delta.dtype), bands) / (channels * (height * width) ** 2)
     return energy.cpu().numpy(), mean.square().mean((1, 2, 3)).cpu().numpy()
+
+
+def measurable(images: Tensor) -> Tensor:
+    """On a device with double precision, which Apple's GPUs have not."""
+    return images.cpu() if images.device.type == "mps" else images
 
 
 def gradient_energy(gradient: Tensor, bands: BandPartition) -> tuple[np.ndarray, np.ndarray]:
@@ -57,7 +63,7 @@ def gradient_energy(gradient: Tensor, bands: BandPartition) -> tuple[np.ndarray,
     They sum to the squared L2 norm of the gradient (Parseval).
     """
     pixels = gradient.shape[-2] * gradient.shape[-1]
-    gradient = gradient.to(torch.float64)
+    gradient = measurable(gradient).to(torch.float64)
     mean = gradient.mean((2, 3), keepdim=True)
     energy = band_energy(gradient - mean, bands) / pixels
     return energy.cpu().numpy(), (mean.square().sum((1, 2, 3)) * pixels).cpu().numpy()

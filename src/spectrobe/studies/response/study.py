@@ -14,9 +14,7 @@ from spectrobe.engine.absence import DEFAULT_ABSENCE, absence_class
 from spectrobe.engine.batching import check_batch_size
 from spectrobe.engine.progress import Progress, Silent
 from spectrobe.errors import InputError
-from spectrobe.game.intervals import check_confidence, mean_estimate
-from spectrobe.studies.response import summary as of
-from spectrobe.studies.response.gradients import GRADIENT
+from spectrobe.game.intervals import check_confidence
 from spectrobe.studies.response.preparation import Prepared, prepare
 from spectrobe.studies.response.result import ResponseResult
 from spectrobe.studies.response.rows import HeatRows, ResponseRows, stored_rows
@@ -27,8 +25,8 @@ from spectrobe.studies.response.settings import (
     check_heat_map,
     check_powers,
 )
+from spectrobe.studies.response.summary import summarise
 from spectrobe.studies.robustness.conditions import Perturbations, Plan, plan
-from spectrobe.studies.robustness.measures import share_estimate
 
 
 def response(
@@ -82,8 +80,9 @@ def response(
     et al. 2019 (arXiv 1906.08988) for the heat map, Luo et al. 2024 (arXiv 2408.01139) for the claim.
     """
     choices = check_choices(
-        perturbations, bands, powers, under, absence, heat_map, heat_map_step, heat_map_images, images, confidence,
-        batch_size, on_bad_image,
+        perturbations, bands=bands, powers=powers, under=under, absence=absence, heat_map=heat_map,
+        heat_map_step=heat_map_step, heat_map_images=heat_map_images, images=images, confidence=confidence,
+        batch_size=batch_size, on_bad_image=on_bad_image,
     )  # fmt: skip
     progress = progress or Silent()
     with ExitStack() as stack:
@@ -118,6 +117,7 @@ class Choices:
 
 def check_choices(
     perturbations: Perturbations,
+    *,
     bands: int | str | BandPartition | None,
     powers: float | Sequence[float],
     under: Perturbations | None,
@@ -151,43 +151,23 @@ def _play(run: Prepared, progress: Progress) -> ResponseResult:
     progress.note(_price(run))
     progress.expect(run.forward_passes)
     run.play(progress)
-    settings, confidence = run.settings, run.settings.confidence
     rows, skipped = stored_rows(ResponseRows, run.run.store, list(run.shards()))
     if len(rows) < 2:
         raise InputError(f"expected at least 2 readable images, got {len(rows)}: intervals over images need more")
-    failed = {**run.refused, **of.failures(rows)}
-    size = settings.image_size
-    frequency = settings.bands.mean_frequency(*size)
-    bins = settings.bands.bins(*size).numpy().astype(float)
-    bins[0] -= 1  # the mean is apart
-    views = run.player.views
-    resampled = of.Resampled(rows, views, settings, frequency, run.player.n_classes)
-    tested, untested = of.claim(resampled, run.conditions, bins, failed)
-    heat_rows, heat = None, None
+    heat_rows = None
     if run.heat_player is not None:
         heat_rows, _ = stored_rows(HeatRows, run.run.store, list(run.heat_shards()))
-        heat = of.heat_map(heat_rows, run.heat_player.frequencies, settings)
     same = duplicate_warning(rows.ids, rows.digest)
-    return ResponseResult(
-        settings=settings,
-        accuracy=share_estimate(rows.right[:, 0], confidence),
-        log_likelihood=mean_estimate(rows.log_q[:, 0], confidence),
-        gradient=None if GRADIENT in failed else of.gradient_spectrum(rows, frequency, bins, confidence),
-        masking=of.masking(resampled),
-        cutoffs=of.cutoffs(rows, views, settings, failed),
-        heat_map=heat,
-        claim=tested,
-        untested=untested,
-        frequency=frequency,
-        bins=bins,
-        n_images=len(rows),
+    return summarise(
+        rows,
+        heat_rows,
+        run.settings,
+        run.conditions,
+        run.refused,
         n_classes=run.player.n_classes,
         forward_passes=run.forward_passes,
-        failed=failed,
         skipped=skipped,
         warnings=(*run.warnings, *([same] if same else [])),
-        _rows=rows,
-        _heat_rows=heat_rows,
     )
 
 

@@ -9,10 +9,11 @@ import numpy as np
 
 from spectrobe.game.intervals import Estimate, bootstrap_weights, mean_estimate, mean_intervals, wilson
 from spectrobe.studies.response import views as of
+from spectrobe.studies.response.basis import REACHED, half_plane_frequencies
 from spectrobe.studies.response.channel import Channel, Sensitivity, fit_channel, fit_sensitivity
 from spectrobe.studies.response.claim import Claim, Evidence, check_claim, why_untested
 from spectrobe.studies.response.gradients import GRADIENT
-from spectrobe.studies.response.result import Curve, Cutoffs, GradientSpectrum, HeatMap, Masking
+from spectrobe.studies.response.result import Curve, Cutoffs, GradientSpectrum, HeatMap, Masking, ResponseResult
 from spectrobe.studies.response.rows import HeatRows, ResponseRows
 from spectrobe.studies.response.settings import ResponseSettings
 from spectrobe.studies.response.views import View
@@ -20,7 +21,55 @@ from spectrobe.studies.robustness.conditions import Condition
 from spectrobe.studies.robustness.measures import share_estimate
 
 _LEAST_ROOM = 0.05
+"""Between clean accuracy and chance; with less, noise has nothing to take away."""
 _SHARE_OF_FITS = 0.8
+"""Of the resampled images' channels, for a channel to have an interval."""
+
+
+def summarise(
+    rows: ResponseRows,
+    heat_rows: HeatRows | None,
+    settings: ResponseSettings,
+    conditions: Sequence[Condition],
+    refused: Mapping[str, str],
+    *,
+    n_classes: int,
+    forward_passes: int,
+    skipped: Mapping[str, str],
+    warnings: tuple[str, ...],
+) -> ResponseResult:
+    """From the rows to the result. conditions: the perturbations of the claim.   refused: what was not even begun."""
+    confidence, size = settings.confidence, settings.image_size
+    # a perturbation of the cut-offs that could not be built has no views
+    under = None if settings.under in refused else settings.under
+    views = of.all_views(settings.bands.n_bands, settings.powers, under, [c.name for c in conditions])
+    failed = {**refused, **failures(rows)}
+    frequency = settings.bands.mean_frequency(*size)
+    bins = settings.bands.bins(*size).numpy().astype(np.float64)
+    bins[0] -= 1  # the mean is apart
+    resampled = Resampled(rows, views, settings, frequency, n_classes)
+    tested, untested = claim(resampled, conditions, bins, failed)
+    return ResponseResult(
+        settings=settings,
+        accuracy=share_estimate(rows.right[:, 0], confidence),
+        log_likelihood=mean_estimate(rows.log_q[:, 0], confidence),
+        gradient=None if GRADIENT in failed else gradient_spectrum(rows, frequency, bins, confidence),
+        masking=masking(resampled),
+        cutoffs=cutoffs(rows, views, settings, failed),
+        heat_map=None if heat_rows is None else heat_map(heat_rows, settings),
+        claim=tested,
+        untested=untested,
+        frequency=frequency,
+        bins=bins,
+        n_images=len(rows),
+        n_classes=n_classes,
+        forward_passes=forward_passes,
+        failed=failed,
+        skipped=skipped,
+        warnings=warnings,
+        _rows=rows,
+        _heat_rows=heat_rows,
+    )
 
 
 def failures(rows: ResponseRows) -> dict[str, str]:
@@ -150,14 +199,19 @@ def cutoffs(
     )
 
 
-def heat_map(rows: HeatRows, frequencies: np.ndarray, settings: ResponseSettings) -> HeatMap:
+def heat_map(rows: HeatRows, settings: ResponseSettings) -> HeatMap | None:
     """Error rates and delivered norms."""
-    from spectrobe.studies.response.basis import REACHED
-
-    norm = 0.0 if settings.heat_map is None else settings.heat_map.norm
-    delivered = np.stack([rows.l2.min(0), np.median(rows.l2, axis=0), rows.l2.max(0)], axis=1)
-    short = float((rows.l2 < REACHED * norm).mean())
-    return HeatMap(frequencies, shares(1 - rows.right, settings.confidence), norm, delivered, short, len(rows))
+    plan = settings.heat_map
+    if plan is None:
+        return None
+    return HeatMap(
+        frequencies=half_plane_frequencies(*settings.image_size, plan.step),
+        error=shares(1 - rows.right, settings.confidence),
+        norm=plan.norm,
+        delivered=np.stack([rows.l2.min(0), np.median(rows.l2, axis=0), rows.l2.max(0)], axis=1),
+        short=float((rows.l2 < REACHED * plan.norm).mean()),
+        n_images=len(rows),
+    )
 
 
 def claim(

@@ -72,10 +72,10 @@ def cutoff_table(result: ResponseResult) -> Table:
     if cutoffs.low_pass_under is not None and cutoffs.high_pass_under is not None:
         curves |= {"low-pass under": cutoffs.low_pass_under, "high-pass under": cutoffs.high_pass_under}
     rows = [
-        [f"{frequency:.4f}", f"{frequency * side:.3g}", *(value(curve, place) for curve in curves.values())]
+        [f"{frequency:.3f}", f"{frequency * side:.3g}", *(value(curve, place) for curve in curves.values())]
         for place, frequency in enumerate(cutoffs.frequency)
     ]
-    return ["cut-off, cycles/pixel", "cycles/image", *curves], rows
+    return ["cycles/pixel", "cycles/image", *curves], rows
 
 
 def claim_table(claim: Claim) -> Table:

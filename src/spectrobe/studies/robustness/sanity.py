@@ -189,7 +189,7 @@ def _try_bounded(trial: _Trial, attack: BoundedAttack, column: int) -> str:
     if isinstance(attack, BandPGD):
         outside = trial.outside(attack)
         trial.warnings += check_outside(outside, name)
-        tried += f", {np.nanmedian(outside):.2%} of its energy outside the bands (median)"
+        tried += f", {100 * np.nanmedian(outside):.2g}% of its energy outside the bands (median)"
     return tried
 
 

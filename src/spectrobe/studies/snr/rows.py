@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from spectrobe.engine.local import Run
+from spectrobe.errors import RunFolderError
 from spectrobe.studies.snr.statistics import Energies
 
 MEASURED, UNATTACKED = "", "unattacked"
@@ -111,7 +112,12 @@ def rows_by_perturbation(run: Run, shards: Sequence[int]) -> dict[str, SnrRows]:
         columns = run.read_shard(index)[0]
         if columns is None:
             continue
-        rows = SnrRows.from_columns(columns)
+        try:
+            rows = SnrRows.from_columns(columns)
+        except KeyError as error:
+            raise RunFolderError(
+                f"the rows of shard {index} are damaged or of another version: they have no column {error}"
+            ) from None
         for name in dict.fromkeys(rows.perturbation):
             own = np.flatnonzero([perturbation == name for perturbation in rows.perturbation])
             parts.setdefault(name, []).append(rows.rows(own))

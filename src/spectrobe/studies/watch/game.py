@@ -22,11 +22,12 @@ from spectrobe.game.coalitions import Design, make_design
 from spectrobe.game.intervals import check_confidence
 from spectrobe.game.table import PayoffTable
 from spectrobe.game.values import DEFAULT_VALUE, make_value
-from spectrobe.models.base import Model
+from spectrobe.models.base import Geometry, Model
+from spectrobe.models.callables import CallableModel
 from spectrobe.models.check import check_model
-from spectrobe.models.options import ModelOptions
+from spectrobe.models.module import ModuleModel
+from spectrobe.models.options import ModelOptions, Preprocessing
 from spectrobe.models.output import check_finite
-from spectrobe.models.python_models import wrap
 from spectrobe.perturbations.base import check_pixels
 
 LogitsOf = Callable[[nn.Module, Tensor], Any]
@@ -68,21 +69,26 @@ class Game:
         """The design of the game."""
         return make_design(self.design, self.bands.n_bands, self.seed)
 
-    def opened(self, model: Any) -> Model:
-        """The model as the game sees it; a Model is used as it is."""
-        if isinstance(model, Model):
-            return model
+    def opened(self, model: Any, channels: int = 3) -> Model:
+        """The model as the game sees it, given images of so many channels; a Model is used as it is."""
         said = {"mean": self.mean, "std": self.std, "num_classes": self.num_classes}
+        if isinstance(model, Model):
+            if any(value is not None for value in (*said.values(), self.forward)):
+                raise InputError("expected mean, std, num_classes and forward with a module: a Model has its own")
+            return model
         options = ModelOptions.parse({name: value for name, value in said.items() if value is not None})
+        preprocessing = Preprocessing(Geometry(channels=channels)).overridden(options)
         if isinstance(model, nn.Module):
-            return wrap(Through(model, self.forward), type(model).__name__, options)
-        if self.forward is not None:
-            raise InputError(f"expected an nn.Module with forward=, got {type(model).__name__}")
-        return wrap(model, None, options)
+            through, name = Through(model, self.forward), type(model).__name__
+            return ModuleModel(through, name, preprocessing, options.num_classes)
+        if self.forward is not None or not callable(model):
+            wanted = "an nn.Module, which forward=... is called with" if self.forward else "a model"
+            raise InputError(f"expected {wanted}, got {type(model).__name__}")
+        return CallableModel(model, None, preprocessing, options.num_classes)
 
     def check(self, model: Any, images: Tensor) -> list[str]:
         """What `check_model` warns of on a few images; raises for a model without finite logits of each image alone."""
-        opened = self.opened(model)
+        opened = self.opened(model, images.shape[1])
         with undisturbed(model if isinstance(model, nn.Module) else None):
             return check_model(opened, images[:16].detach().to(torch.float32))
 
@@ -102,7 +108,7 @@ class Game:
         pixels, numbers = _checked(images, labels)
         digests = self.names(pixels)
         shard = Shard(tuple(range(len(pixels))), digests, numbers.numpy(), pixels)
-        opened = self.opened(model)
+        opened = self.opened(model, pixels.shape[1])
         with undisturbed(model if isinstance(model, nn.Module) else None), opened.prepared(opened.device) as forward:
             player, highest = self._player(opened, forward, pixels.shape[1:]), int(numbers.max())
             if highest >= player.n_classes:

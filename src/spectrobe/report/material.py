@@ -1,0 +1,142 @@
+"""What sections are written from: the runs, with one name and one look for each model throughout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, TypeVar
+
+from spectrobe.errors import SpectrobeError
+from spectrobe.figures.style import Look, looks
+from spectrobe.report.naming import ModelKey, ModelName, model_names
+from spectrobe.report.photographs.names import class_words
+from spectrobe.report.photographs.reopen import Opener
+from spectrobe.report.runs import Run
+from spectrobe.studies.score_under import ScoreUnder, score_under
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Photographs:
+    """What strips of photographs are made with.
+
+    count: photographs a strip, 0 for none.   images: data as `open_data` takes it.   models: models as `open_model`
+    takes them.   columns: class_map, image_column and label_column for `open_data`.
+    """
+
+    count: int = 3
+    images: tuple[Any, ...] = ()
+    models: tuple[Any, ...] = ()
+    columns: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Material:
+    """The runs of one report. show_paths: paths of the user's machine are left in."""
+
+    given: tuple[Run, ...]
+    show_paths: bool = False
+    photographs: Photographs = Photographs()
+
+    @cached_property
+    def runs(self) -> tuple[Run, ...]:
+        """The runs, their results under the models' names in this report."""
+        return tuple(_renamed(run, self.names[_key(run)].shown) if run.model_name else run for run in self.given)
+
+    @cached_property
+    def names(self) -> dict[ModelKey, ModelName]:
+        """What each model is called."""
+        return model_names((_key(run) for run in self.given if run.model_name), self.show_paths)
+
+    def of(self, *kinds: str) -> tuple[Run, ...]:
+        """The runs of some studies that have something to show."""
+        return tuple(run for run in self.runs if run.kind in kinds and run.result is not None)
+
+    @cached_property
+    def model_names(self) -> tuple[str, ...]:
+        """Every model once, in the order of the runs."""
+        return tuple(dict.fromkeys(name for run in self.runs if (name := run.model_name)))
+
+    def look(self, model: str) -> Look:
+        """The colour and marker of a model, here and in every figure."""
+        return self._looks[model]
+
+    @cached_property
+    def _looks(self) -> dict[str, Look]:
+        found = looks(name.full for name in self.names.values())
+        return {name.shown: found[name.full] for name in self.names.values()}
+
+    @cached_property
+    def survivals(self) -> tuple[tuple[Run, ScoreUnder], ...]:
+        """Each decomposition under each measured perturbation, where their bands are the same."""
+        found: list[tuple[Run, ScoreUnder]] = []
+        for run in self.of("decompose"):
+            for snr in self.of("snr"):
+                scores, _ = attempt(lambda run=run, snr=snr: score_under(run.result, snr.result))  # type: ignore[misc]
+                found += [(run, score) for score in (scores or {}).values()]
+        return tuple(found)
+
+    @cached_property
+    def opener(self) -> Opener:
+        """Opens models and images again, each once."""
+        return Opener(self.photographs.images, self.photographs.models, self.photographs.columns)
+
+    def class_namer(self, run: Run) -> Callable[[int], str]:
+        """What a class of the run is called: in words where its model and images could be opened again."""
+        found, _ = attempt(lambda: self.opener.both(run)) if self.photographs.count else (None, "")
+        model, data = found or (None, None)
+        names = (model.class_names if model else None) or (data.class_names if data else None)
+        return lambda index: class_words(names, index)
+
+    def key(self, model: str) -> str:
+        """What switches a model on and off in every chart."""
+        return f"m{self.model_names.index(model)}"
+
+
+def model_label(run: Run) -> str:
+    """The model, and how far the run has come where it is not finished."""
+    return run.model_name + (f" (unfinished: {run.progress})" if run.progress else "")
+
+
+def grouped(things: Iterable[T], key: Callable[[T], Hashable]) -> list[list[T]]:
+    """Things with the same key together, in order of appearance."""
+    groups: dict[Hashable, list[T]] = {}
+    for thing in things:
+        groups.setdefault(key(thing), []).append(thing)
+    return list(groups.values())
+
+
+def told_apart(runs: Sequence[Run], settings: Sequence[str]) -> list[str]:
+    """A label for each run: its model, and where a model comes twice the settings in which the runs differ."""
+    names = [model_label(run) for run in runs]
+    if len(set(names)) == len(names):
+        return names
+    differing = [name for name in settings if len({str(getattr(run.result, name)) for run in runs}) > 1]
+    labels = [", ".join([name, *(str(getattr(run.result, what)) for what in differing)])
+              for name, run in zip(names, runs, strict=True)]  # fmt: skip
+    seen: list[str] = []
+    for label in labels:
+        seen.append(f"{label} ({labels[: len(seen)].count(label) + 1})" if label in labels[: len(seen)] else label)
+    return seen
+
+
+def attempt(make: Callable[[], T]) -> tuple[T | None, str]:
+    """What `make` returns, or why it cannot be had: a report says so and goes on."""
+    try:
+        return make(), ""
+    except SpectrobeError as error:
+        return None, str(error)
+
+
+def _key(run: Run) -> ModelKey:
+    return run.model_name, run.weights
+
+
+def _renamed(run: Run, name: str) -> Run:
+    """The run with its result under another model name."""
+    if name == run.model_name:
+        return run
+    settings = replace(run.result.settings, model_name=name)
+    return replace(run, result=replace(run.result, settings=settings))

@@ -1,0 +1,100 @@
+"""Figures for a paper: exact widths, legends inside the page, the same bytes every time."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import spectrobe as sb
+import spectrobe.figures
+from spectrobe.errors import InputError
+from spectrobe.figures.publication import FORMATS, KINDS, publication, write
+from tests.studies.robustness.cases import condition, hand_made
+from tests.toys import PLAIN, pixels, planted
+
+
+@pytest.fixture(scope="module")
+def results() -> dict[str, Any]:
+    """A result for figures of three studies, the model's name long and with a path."""
+    found = sb.decompose(*planted(), **PLAIN)
+    name = (
+        "timm:efficientnet_b0.ra_in1k?checkpoint=/home/somebody/weights/a-rather-long-name-of-a-checkpoint.safetensors"
+    )
+    conditions = [condition(f"{name}:{level}") for name in ("fog", "snow") for level in (1, 2)]
+    return {
+        "profile": replace(found, settings=replace(found.settings, model_name=name)),
+        "robustness": hand_made({c.name: [1, 0, 1, 0] for c in conditions}, conditions, name=name),
+        "snr_bias": sb.snr_study(pixels(8), "gaussian_noise:1-2,contrast:3", bands=3),
+    }
+
+
+NAMES = ("profile", "robustness", "snr_bias")
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("width, inches", [("double", 6.75), ("single", 3.25)])
+def test_a_figure_has_the_width_of_its_columns_and_nothing_sticks_out(
+    name: str, width: str, inches: float, results: dict[str, Any]
+) -> None:
+    figure = publication(name, results[name], width)
+    assert figure.get_figwidth() == inches
+    figure.draw_without_rendering()
+    edges = [part.get_window_extent() for part in (*figure.legends, *figure.texts)]
+    edges += [ax.get_tightbbox() for ax in figure.axes]
+    right = inches * figure.dpi
+    assert all(box.x0 > -1 and box.x1 < right + 1 for box in edges if box is not None and box.width)
+    assert all(ax.get_position().width * inches > 0.55 * min(inches, 1.2) for ax in figure.axes)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("width", ["double", "single"])
+def test_intervals_are_named_and_folders_are_not(name: str, width: str, results: dict[str, Any]) -> None:
+    figure = publication(name, results[name], width)
+    texts = [text.get_text() for legend in figure.legends for text in (*legend.get_texts(), legend.get_title())]
+    texts += [text.get_text() for text in figure.texts] + [ax.get_title("left") for ax in figure.axes]
+    texts += [figure._suptitle.get_text() if figure._suptitle else ""]  # type: ignore[attr-defined]
+    told = " ".join(texts)
+    assert re.search(r"95 % interval", told), told
+    assert "somebody" not in told
+
+
+@pytest.mark.parametrize("name", ["profile", "snr_bias"])
+@pytest.mark.parametrize("width", ["double", "single"])
+def test_frequencies_are_in_both_units(name: str, width: str, results: dict[str, Any]) -> None:
+    figure = publication(name, results[name], width)
+    labels = [axis.get_xlabel() for ax in figure.axes for axis in (ax, *ax.child_axes)]
+    assert any("cycles/pixel" in label for label in labels) and any("cycles/image" in label for label in labels)
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+def test_files_are_the_same_every_time(ending: str, results: dict[str, Any], tmp_path: Path) -> None:
+    contents = []
+    for name in "ab":
+        path = tmp_path / f"{name}.{ending}"
+        write(publication("profile", results["profile"]), path)
+        contents.append(path.read_bytes())
+    assert contents[0] == contents[1] and len(contents[0]) > 4000
+
+
+def test_a_pdf_holds_letters_as_outlines_of_one_font_and_no_date(results: dict[str, Any], tmp_path: Path) -> None:
+    write(publication("profile", results["profile"]), tmp_path / "fig.pdf")
+    content = (tmp_path / "fig.pdf").read_bytes()
+    assert b"CreationDate" not in content and b"/FontFile2" in content
+
+
+def test_results_of_another_study_are_refused(results: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="expected results of decompose for the figure profile, got one of snr"):
+        publication("profile", [results["profile"], results["snr_bias"]])
+    with pytest.raises(InputError, match="got list"):
+        publication("profile", [[1]])
+
+
+def test_every_figure_of_the_list_is_there_and_takes_axes() -> None:
+    import inspect
+
+    for name in KINDS:
+        assert "ax" in inspect.signature(getattr(spectrobe.figures, name)).parameters
