@@ -93,6 +93,7 @@ def test_images_that_were_added_removed_or_relabelled_are_named() -> None:
     assert images_in_words(list("abcdef"), [], None, None) == ["6 images removed: a, b, c and 3 more"]
     assert images_in_words(list("ab"), list("ba"), [0, 1], [1, 0]) == []
     assert told({"settings": {"seed": 0}}, {"settings": {"seed": 1}}, some) == "seed: there 0, now 1"  # data as before
+    assert told({"a": 1}, {"a": 1}, some) == "; ".join(some)  # somebody's data whose identity does not tell
     assert told({"data": {"digest": DIGESTS[0]}}, {"data": {"digest": DIGESTS[1]}}) == (
         "images were added, removed, renamed or relabelled, or their files have other sizes"
     )

@@ -53,7 +53,8 @@ def refuse_other(
     if any(path[-1] == "images" for path in follow):  # so that pixels, and what was made from them, are others
         follow += [path for path, _, _ in found if follows_from_images(path)]
     rest = [_phrase(*one) for one in found if not (about_images and one[0] in follow)]
-    told = list(dict.fromkeys([*(about_images if follow else ()), *rest]))
+    images_differ = bool(follow) or not found  # not where a setting alone chose other ones
+    told = list(dict.fromkeys([*(about_images if images_differ else ()), *rest]))
     if told:
         more = f" and {len(told) - _MOST_NAMED} more" if len(told) > _MOST_NAMED else ""
         raise RunFolderError(
