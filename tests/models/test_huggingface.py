@@ -133,10 +133,6 @@ def test_our_pixels_normalised_are_the_processors(kind):
     torch.testing.assert_close((pixels / 255 - mean) / std, theirs, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize(
-    "kind", ["ViTImageProcessor", "BitImageProcessor",
-
-
 WHOLE = ("ViT", "DeiT", "Bit", "CLIP", "ConvNext", "Levit", "PoolFormer", "MobileNetV2")
 
 
