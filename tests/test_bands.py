@@ -10,6 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from spectrobe import bands
 from spectrobe.bands import DC, BandPartition, Norm, half_plane_weights, radii
 from spectrobe.errors import InputError
 
@@ -254,7 +255,8 @@ class TestEqualEnergy:
         assert partition.edges == (0, 0.25, 1)
 
     @pytest.mark.parametrize("data", [torch.rand(3, 8, 8), "photos", torch.rand(0, 3, 8, 8), None])
-    def test_refuses_what_is_no_batch_of_images(self, data: object) -> None:
+    def test_refuses_what_is_no_batch_of_images(self, data: object, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(bands, "open_images", None)  # as where the geometry alone is imported
         with pytest.raises(InputError, match="expected images"):
             BandPartition.equal_energy(4, data)
 

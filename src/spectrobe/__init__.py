@@ -88,9 +88,20 @@ def __getattr__(name: str) -> Any:
     if name not in _WHERE:
         raise AttributeError(f"module 'spectrobe' has no attribute {name!r}")
     module = import_module(f"spectrobe.{_WHERE[name]}")
+    if name == "BandPartition":
+        from spectrobe import bands
+
+        bands.open_images = _open_images
     found = module if name in _MODULES else getattr(module, name)
     globals()[name] = found
     return found
+
+
+def _open_images(data: Any, size: Any) -> Any:
+    """For bands of equal energy: geometry is the lowest layer and cannot read data itself."""
+    from spectrobe.data.batches import image_batches
+
+    return image_batches(data, size)
 
 
 def __dir__() -> list[str]:

@@ -19,7 +19,7 @@ from torch import Tensor
 from spectrobe.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 Norm = Literal["square", "radial"]
 DC = Literal["in-band", "own"]
@@ -75,17 +75,24 @@ class BandPartition:
         return cls(tuple(edges), norm, dc)
 
     @classmethod
-    def equal_energy(cls, n_bands: int, data: Any, norm: Norm = "square", dc: DC = "in-band") -> BandPartition:
+    def equal_energy(
+        cls,
+        n_bands: int,
+        data: Any,
+        norm: Norm = "square",
+        dc: DC = "in-band",
+        *,
+        size: int | tuple[int, int] | None = None,
+    ) -> BandPartition:
         """Bands that hold equal shares of the mean power spectrum of `data`, the mean (DC) left out.
 
-        data: images (N, C, H, W) as a tensor, or a pair (images, labels). Edges are the distinct radii whose
-        cumulative share is nearest to i / M; InputError when fewer than M distinct radii are left.
+        data: images (N, C, H, W) as a tensor, a pair (images, labels), or any data that `decompose` takes, of which the
+        first 512 images in seeded order count. size: what files are resized and cropped to, as for a model of that
+        size; None where all have one size. Edges are the distinct radii whose cumulative share is nearest to i / M.
+        Raises InputError when fewer than M distinct radii are left, and for what are no images.
         """
         _check_count(n_bands)
-        images = data[0] if isinstance(data, (tuple, list)) else data
-        if not isinstance(images, Tensor) or images.ndim != 4 or len(images) == 0:
-            raise InputError("equal_energy: expected images as a tensor (N, C, H, W) or a pair (images, labels)")
-        return cls(_equal_energy_edges(n_bands, images, norm), norm, dc, scheme="equal-energy")
+        return cls(_equal_energy_edges(n_bands, _batches(data, size), norm), norm, dc, scheme="equal-energy")
 
     @classmethod
     def of(cls, bands: int | str | BandPartition) -> BandPartition:
@@ -273,11 +280,30 @@ def _working_counts(partition: BandPartition, height: int, width: int) -> Iterat
             yield count
 
 
-def _equal_energy_edges(n_bands: int, images: Tensor, norm: Norm) -> tuple[float, ...]:
-    height, width = images.shape[-2:]
-    power = torch.zeros(height, width // 2 + 1, dtype=torch.float64)
-    for chunk in torch.split(images, 64):
-        power += torch.fft.rfft2(chunk.to(torch.float64)).abs().square().sum((0, 1)).cpu()
+open_images: Callable[[Any, int | tuple[int, int] | None], Iterator[Tensor]] | None = None
+"""How data that is no tensor becomes batches of images (N, C, H, W). Reading data is the affair of a layer above, so
+the package `spectrobe`, which is above them all, puts it here when it offers BandPartition."""
+
+
+def _batches(data: Any, size: int | tuple[int, int] | None) -> Iterator[Tensor]:
+    images = data[0] if isinstance(data, (tuple, list)) and len(data) else data
+    if isinstance(images, Tensor):
+        if images.ndim != 4 or len(images) == 0:
+            raise InputError("equal_energy: expected images as a tensor (N, C, H, W) or a pair (images, labels)")
+        return iter(torch.split(images, 64))
+    if open_images is None:
+        raise InputError(
+            f"equal_energy: expected images as a tensor (N, C, H, W) or a pair (images, labels), got "
+            f"{type(data).__name__}: data of other kinds is read by spectrobe.BandPartition.equal_energy"
+        )
+    return open_images(data, size)
+
+
+def _equal_energy_edges(n_bands: int, batches: Iterator[Tensor], norm: Norm) -> tuple[float, ...]:
+    power, (height, width) = torch.zeros(()), (0, 0)
+    for batch in batches:
+        height, width = batch.shape[-2:]
+        power = power + torch.fft.rfft2(batch.to(torch.float64)).abs().square().sum((0, 1)).cpu()
     r, where = torch.unique(radii(norm, height, width), return_inverse=True)
     share = torch.bincount(where.flatten(), (power * half_plane_weights(height, width)).flatten(), len(r))[1:]
     if float(share.sum()) <= 0:
