@@ -133,7 +133,7 @@ def test_extensions_add_schemes(monkeypatch: pytest.MonkeyPatch) -> None:
     data = open_data("stripes:6", n_classes=3)
     assert isinstance(data, Stripes)
     assert data.labels.tolist() == [0, 1, 2, 0, 1, 2]
-    assert source_names() == ["broken", "demo", "hf", "parquet", "stripes"]
+    assert source_names() == ["broken", "demo", "hf", "parquet", "planted", "stripes"]
     with pytest.raises(InputError, match=r"'no\.such\.module:opener' for broken: data cannot be loaded"):
         open_data("broken:1")
 

@@ -14,7 +14,7 @@ from spectrobe.models import Model, ModelOptions, Scheme, model_schemes, open_mo
 from spectrobe.models.module import ModuleModel
 from tests.models.conftest import SmallNet
 
-BUILT_IN = {"timm", "torchvision", "hf", "onnx", "export", "python", "demo", "clip"}
+BUILT_IN = {"timm", "torchvision", "hf", "onnx", "export", "python", "demo", "clip", "planted"}
 
 
 def opened(target: str, options: ModelOptions) -> Model:
