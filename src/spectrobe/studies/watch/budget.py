@@ -11,7 +11,7 @@ from spectrobe.game.coalitions import DESIGNS, MAX_EXACT_BANDS, make_design
 AUTO = "auto"
 LEAST_IMAGES = {"exact": 20, "permutation": 100}
 """Fewer images are not worth measuring. The permutation design shares fitted temperatures between coalitions, which
-takes information from the lowest band: .05 nats at 20 images, .01 at 100 (benchmarks/planted_truth.py)."""
+takes information from the lowest band: .045 nats at 20 images, .014 at 100 (benchmarks/planted_truth.py)."""
 
 
 @dataclass(frozen=True)
