@@ -98,9 +98,14 @@ def test_runs_that_cannot_be_compared(runs: Cli, world: Path) -> None:
         assert runs("decompose", "python:toys:colour", world / "images", *SETTINGS, *option, "--out", out).code == 0
         outcome = runs("compare", "good", out)
         assert outcome.code == 2 and wanted in outcome.err
-    assert runs("decompose", "python:toys:colour", world / "pair", *SETTINGS, "--out", "pair").code == 0
-    outcome = runs("compare", "good", "pair")
-    assert outcome.code == 2 and "not on the same images" in outcome.err
+    for name, other, absence, wanted in (
+        ("good", "pair", "mean", "was made from other images in A than in B"),
+        ("other-zero", "pair-zero", "zero", "not on the same images"),
+    ):
+        call = ("decompose", "python:toys:colour", world / "pair", *SETTINGS, "--absence", absence, "--out", other)
+        assert runs(*call).code == 0
+        outcome = runs("compare", name, other)
+        assert outcome.code == 2 and wanted in outcome.err
 
 
 def test_an_unknown_metric_and_one_that_is_not_defined(runs: Cli, world: Path) -> None:

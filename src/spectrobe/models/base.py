@@ -69,9 +69,10 @@ class Model(ABC):
         On leaving, the caller's model is in the mode, device and memory format it was in. Gradients are neither
         switched on nor off here. InputError for a precision that is not among `precisions`.
         """
-        self._require(precision)
+        self.require(precision)
         yield self.forward
 
-    def _require(self, precision: Precision) -> None:
+    def require(self, precision: Precision) -> None:
+        """InputError for a precision that the model cannot be prepared in."""
         if precision not in self.precisions:
             raise InputError(f"{self.name}: expected precision {' or '.join(self.precisions)}, got {precision}")

@@ -48,7 +48,7 @@ class ModuleModel(Adapter):
 
     @contextmanager
     def prepared(self, device: torch.device, precision: Precision = "float32") -> Iterator[Callable[[Tensor], Tensor]]:
-        self._require(precision)
+        self.require(precision)
         before = self.device, self._lent, self._channels_last
         channels_last = device.type in ("cpu", "cuda")  # where its kernels are the faster ones
         with lent(self.module, device, channels_last):

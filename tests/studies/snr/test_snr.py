@@ -313,7 +313,7 @@ class TestRuns:
         np.testing.assert_array_equal(again.db, first.db)
         with pytest.raises(RunFolderError, match="other settings"):
             spectral_snr(x, "contrast:3", out=tmp_path / "run")
-        with pytest.raises(RunFolderError, match="other settings"):
+        with pytest.raises(RunFolderError, match="other images"):
             spectral_snr(images(8, seed=1), "contrast:2", out=tmp_path / "run")
 
     @pytest.mark.parametrize("in_memory", [True, False])

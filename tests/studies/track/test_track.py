@@ -108,9 +108,9 @@ class TestFolder:
 
     def test_other_settings_and_other_images_are_refused(self, ckpts: Path, tmp_path: Path) -> None:
         sb.track(fresh(), DATA, ckpts, out=tmp_path / "run", **PLAY)
-        with pytest.raises(RunFolderError, match=r"settings\.absence: there 'mean', now 'zero'"):
+        with pytest.raises(RunFolderError, match=r"absence: there 'mean', now 'zero'"):
             sb.track(fresh(), DATA, ckpts, out=tmp_path / "run", **(PLAY | {"absence": "zero"}))
-        with pytest.raises(RunFolderError, match=r"data\.digest|data\.pixels"):
+        with pytest.raises(RunFolderError, match="other images"):
             sb.track(fresh(), (1 - DATA[0], DATA[1]), ckpts, out=tmp_path / "run", **PLAY)
         with pytest.raises(RunFolderError, match="command: there 'track', now 'decompose'"):
             sb.decompose(fresh(), DATA, out=tmp_path / "run", **PLAY)

@@ -118,6 +118,8 @@ def prepare(
     check_batch_size(execution["batch_size"])
     absence_kind = absence_class(settings["absence"])
     opened = _open(model, data, settings, selection, execution["device"], loading)
+    if execution["precision"] != "auto":
+        opened.model.require(execution["precision"])
     described, loader = opened.settings, opened.loader
     run = open_run(KIND, out, "payoffs", stack)
     surroundings = Surroundings(loader.data.ids, loader.each, described.seed)
