@@ -1,4 +1,4 @@
-"""The experiment of docs/protocol.md: measures the zoo, relates scores to robustness, prints the tables of the evidence.
+"""The experiment of docs/protocol.md: measures the zoo, relates scores to robustness, prints the evidence's tables.
 
     python -m benchmarks.relate_zoo --out runs/zoo                  # everything; goes on where it was stopped
     python -m benchmarks.relate_zoo --out runs/zoo --only resnet-at-8

@@ -110,9 +110,9 @@ class TestFolder:
         sb.track(fresh(), DATA, ckpts, out=tmp_path / "run", **PLAY)
         with pytest.raises(RunFolderError, match=r"absence: there 'mean', now 'zero'"):
             sb.track(fresh(), DATA, ckpts, out=tmp_path / "run", **(PLAY | {"absence": "zero"}))
-        with pytest.raises(RunFolderError, match="other images"):
+        with pytest.raises(RunFolderError, match="pixels are others"):
             sb.track(fresh(), (1 - DATA[0], DATA[1]), ckpts, out=tmp_path / "run", **PLAY)
-        with pytest.raises(RunFolderError, match="command: there 'track', now 'decompose'"):
+        with pytest.raises(RunFolderError, match="holds a run of track, not of decompose"):
             sb.decompose(fresh(), DATA, out=tmp_path / "run", **PLAY)
 
     def test_what_is_settled_for_one_is_taken_for_all(self, ckpts: Path, tmp_path: Path) -> None:
