@@ -85,6 +85,7 @@ def test_an_interrupt_before_anything_was_measured(
     assert not list(Path("runs").iterdir())
 
 
+@pytest.mark.slow  # it waits for lines of a child process, for minutes where they do not come
 def test_a_second_interrupt_leaves_at_once_and_calmly(world: Path, slow: Path) -> None:
     call = [
         sys.executable,
