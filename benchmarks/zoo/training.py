@@ -28,13 +28,16 @@ WARM_UP = 0.3
 
 @dataclass(frozen=True)
 class Settings:
-    """How long and on what. epochs: instead of each model's own.   images: of the training set, None for all."""
+    """How long and on what.
+
+    epochs: instead of the residual network's own; the others in proportion.   images: of the training set, None for all.
+    """
 
     epochs: int | None = None
     images: int | None = None
     batch: int = 512
     attack_steps: int = 3
-    every: int = 5
+    every: int = 1
     """Epochs between checkpoints."""
 
 
@@ -51,7 +54,7 @@ def train(
     Raises OutOfTime after the epoch that passes it, SystemExit for a checkpoint of other settings or a loss that is not
     finite.
     """
-    device, epochs = images.device, settings.epochs or entry.epochs
+    device, epochs = images.device, entry.epochs_of(settings.epochs)
     labels = noisy_labels(labels.cpu(), entry.rules.label_noise, seed=0).to(device)
     torch.manual_seed(stream(entry.seed, entry.name, "weights") % 2**32)
     net = NETWORKS[entry.architecture]().to(device, memory_format=torch.channels_last)

@@ -16,7 +16,7 @@ from spectrobe.models import open_model
 from spectrobe.models import zoo as zoo_models
 from spectrobe.models.zoo_networks import MEAN, NETWORKS, STD, SmallResNet
 
-WEIGHTS = {"resnet": 308_650, "cnn": 288_746, "vit": 424_138}
+WEIGHTS = {"resnet": 174_274, "cnn": 162_994, "vit": 424_138}
 
 
 def images(n: int = 4) -> Tensor:

@@ -55,7 +55,7 @@ class _Residual(nn.Module):
 class SmallResNet(_Normalised):
     """A convolution, three residual blocks of 1, 2 and 4 times `width` channels, mean over pixels, a linear layer."""
 
-    def __init__(self, classes: int = 10, width: int = 32) -> None:
+    def __init__(self, classes: int = 10, width: int = 24) -> None:
         super().__init__()
         self.stem = _conv(3, width)
         self.blocks = nn.Sequential(
@@ -72,7 +72,7 @@ class SmallResNet(_Normalised):
 class PlainCNN(_Normalised):
     """Pairs of convolutions with pooling between, no shortcuts: VGG made small (Simonyan & Zisserman 2014)."""
 
-    def __init__(self, classes: int = 10, width: int = 32) -> None:
+    def __init__(self, classes: int = 10, width: int = 24) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         before = 3
