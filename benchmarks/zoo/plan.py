@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 
 from benchmarks.zoo.recipes import RECIPES, Recipe
 
-
 EPOCHS = 30
 
 

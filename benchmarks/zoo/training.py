@@ -30,7 +30,7 @@ WARM_UP = 0.3
 class Settings:
     """How long and on what.
 
-    epochs: instead of the residual network's own; the others in proportion.   images: of the training set, None for all.
+    epochs: of a residual network, the others' in proportion.   images: of the training set, None for all.
     """
 
     epochs: int | None = None
