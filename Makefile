@@ -13,7 +13,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 help:
 	@echo 'make demo       install into .venv and decompose a real model on real photographs'
 	@echo 'make test       install into .venv, then lint, types, layers, fast tests, a built wheel'
-	@echo 'make test-slow  the tests left out of `make test`; log in docs/logs/test-slow.log'
+	@echo 'make test-slow  the tests left out of `make test`, properties on more examples; log in docs/logs/test-slow.log'
 	@echo 'make docs       build the documentation into site/'
 	@echo 'make clean      remove .venv, caches and everything built (runs/ stays)'
 
@@ -33,7 +33,7 @@ test-fast: .venv/installed-dev
 
 test-slow: .venv/installed-dev
 	@mkdir -p docs/logs
-	$(BIN)/pytest -q -rA -m slow --timeout=3600 --durations=0 2>&1 | tee docs/logs/test-slow.log
+	HYPOTHESIS_PROFILE=thorough $(BIN)/pytest -q -rA -m 'slow or hypothesis' --timeout=3600 --durations=0 2>&1 | tee docs/logs/test-slow.log
 
 wheel: .venv/installed-dev
 	scripts/try_wheel.sh $(BIN)/python

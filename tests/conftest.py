@@ -11,8 +11,10 @@ from hypothesis import settings
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 # The same examples on every run, and no deadline for one of them: the machine may be busy.
-settings.register_profile("spectrobe", deadline=None, derandomize=True)
-settings.load_profile("spectrobe")
+# Few by default; `make test-slow` takes the usual hundred.
+settings.register_profile("quick", deadline=None, derandomize=True, max_examples=25)
+settings.register_profile("thorough", settings.get_profile("quick"), max_examples=100)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 # Started in the background, a shell has children ignore Ctrl-C, and theirs would too: tests press it.
 signal.signal(signal.SIGINT, signal.default_int_handler)

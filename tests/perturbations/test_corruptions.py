@@ -61,7 +61,7 @@ def test_the_sets_are_those_of_imagenet_c() -> None:
     width=st.integers(32, 90),
     dtype=st.sampled_from([torch.float32, torch.float64, torch.float16]),
 )
-@hypothesis_settings(max_examples=120)
+@hypothesis_settings(max_examples=60)
 def test_shape_dtype_range_and_repeat(
     name: str, severity: int, channels: int, height: int, width: int, dtype: torch.dtype
 ) -> None:
