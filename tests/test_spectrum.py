@@ -12,7 +12,7 @@ from torch import Tensor
 from spectrobe.bands import BandPartition
 from spectrobe.errors import InputError
 from spectrobe.game.coalitions import members
-from spectrobe.spectrum import BandMixer, band_energy, band_images, coalition_images, per_band
+from spectrobe.spectrum import BandMixer, band_energy, band_images, clip_in_place, coalition_images, per_band
 from tests.test_bands import expected_labels, partitions
 
 SIDE = st.integers(2, 24)
@@ -168,6 +168,16 @@ class TestCoalitionImages:
         found = coalition_images(x, 4, all_coalitions(4))
         assert float(found.min()) < -0.1
         assert float(found.max()) > 1.1
+
+    def test_they_are_clipped_when_asked(self) -> None:
+        x = (images((2, 1, 16, 16)) > 0.5).float()
+        found = coalition_images(x, 4, all_coalitions(4), clip=True)
+        assert torch.equal(found, coalition_images(x, 4, all_coalitions(4)).clamp(0, 1))
+
+    def test_the_clipped_share_leaves_rounding_out(self) -> None:
+        x = torch.tensor([[-1e-7, 0.0, 0.5, 1.0], [-0.1, 0.2, 1 + 1e-6, 1.5]]).reshape(2, 1, 2, 2)
+        assert clip_in_place(x).tolist() == [0, 0.5]
+        assert x.flatten().tolist() == pytest.approx([0, 0, 0.5, 1, 0, 0.2, 1, 1])
 
     def test_coalitions_may_be_numpy(self) -> None:
         x = images((1, 1, 8, 8))

@@ -21,6 +21,7 @@ Border = Literal["periodic-plus-smooth"]
 
 UNTOUCHED = 1e-10
 """A band whose perturbation has less than this share of its energy was not touched: what is left is float rounding."""
+_CLIP_ROUNDING = 1e-5
 _LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
@@ -40,12 +41,18 @@ def band_images(x: Tensor, bands: BandPartition | int) -> Tensor:
 
 
 def coalition_images(
-    x: Tensor, bands: BandPartition | int, coalitions: Tensor, absence: str | Tensor = "zero"
+    x: Tensor,
+    bands: BandPartition | int,
+    coalitions: Tensor,
+    absence: str | Tensor = "zero",
+    *,
+    clip: bool = False,
 ) -> Tensor:
     """What is left of each image when only some bands are present: (N, C, H, W) -> (N, K, C, H, W).
 
     coalitions: bool (K, M), True = band present. absence: "zero", or the image b that gives the absent bands, a tensor
-    (C, H, W) or (N, C, H, W). x_S = sum of x's bands in S plus b's bands not in S; nothing is rescaled or clipped.
+    (C, H, W) or (N, C, H, W). x_S = sum of x's bands in S plus b's bands not in S; nothing is rescaled, and nothing
+    clipped unless `clip` asks for pixels in [0, 1].
     """
     bands = BandPartition.of(bands)
     x = _as_images(x)
@@ -57,7 +64,19 @@ def coalition_images(
     base = _absence_image(absence, x)
     parts = band_images(x - base, bands)
     with torch.autocast(x.device.type, enabled=False):
-        return base[:, None] + torch.einsum("km,nmchw->nkchw", coalitions.to(parts.dtype), parts)
+        images = base[:, None] + torch.einsum("km,nmchw->nkchw", coalitions.to(parts.dtype), parts)
+        return images.clamp(0, 1) if clip else images
+
+
+def clip_in_place(images: Tensor) -> Tensor:
+    """Take all pixels to [0, 1]; returns the share of each image's values that were outside: (N, ...) -> float32 (N,).
+
+    What float rounding alone puts outside is not counted.
+    """
+    flat = images.flatten(1)
+    outside = (flat < -_CLIP_ROUNDING) | (flat > 1 + _CLIP_ROUNDING)
+    images.clamp_(0, 1)
+    return outside.to(torch.float32).mean(1)
 
 
 def band_energy(x: Tensor, bands: BandPartition | int) -> Tensor:

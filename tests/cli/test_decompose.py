@@ -60,19 +60,36 @@ def test_every_option_reaches_the_study(cli: Cli, world: Path) -> None:
         "--images", 8, "--confidence", 0.9, "--seed", 7, "--batch-size", 4, "--precision", "float32", "--device", "cpu",
         "--class-map", world / "map.json", "--on-bad-image", "skip", "--workers", 0, "--num-classes", 3,
         "--mean", ".5", "--std", ".5,.5,.5", "--size", "12x16", "--crop", "1", "--interpolation", "nearest",
-        "--out", "run",
+        "--clip", "--out", "run",
     )  # fmt: skip
     assert outcome.code == 0, outcome.err
     settings = outcome.result["settings"]
     assert settings == {
         "model_name": "python:toys:blunt", "data_name": "images", "image_size": [12, 16], "value": "accuracy",
         "absence": "noise", "design": "permutation", "confidence": 0.9, "seed": 7, "labelled": True, "force": False,
+        "clip": True,
         "bands": {"edges": [0.0, 0.25, 1.0], "norm": "square", "dc": "in-band", "linear": False, "scheme": "edges"},
     }  # fmt: skip
     assert outcome.result["n_images"] == 8
     identity = json.loads(Path("run/run.json").read_text())["identity"]
     assert identity["model"]["mean"] == [0.5] * 3 and identity["model"]["geometry"]["interpolation"] == "nearest"
     assert identity["asked"] == {"precision": "float32", "batch_size": 4}
+
+
+def test_what_was_clipped_is_shown_and_is_part_of_the_run(cli: Cli, world: Path) -> None:
+    call = ("decompose", "python:toys:blunt", world / "images", *SETTINGS, "--absence", "zero", "--out", "run")
+    outcome = cli(*call, "--clip")
+    assert outcome.code == 0 and "pixels clipped" in outcome.out
+    share = sb.load("run").clipped_share
+    assert share is not None and 0.05 < share < 0.5
+    line = f"coalition images are clipped to [0, 1]: {100 * share:.2g}% of their pixel values lay outside"
+    assert line in outcome.out.splitlines() and line in sb.load("run").summary().splitlines()
+    assert cli("show", "run").out.count(line) == 1
+    refused = cli(*call)
+    assert refused.code == 2
+    assert refused.err.splitlines()[-1].startswith(
+        "spectrobe: run holds a run of other settings (clip: there True, now"
+    )
 
 
 def test_json_is_the_result_file_and_nothing_else(cli: Cli, world: Path) -> None:

@@ -37,13 +37,14 @@ def evaluator(
     design: str = "exact",
     bands: int = 3,
     batch_size: int = 16,
+    clip: bool = False,
 ) -> Evaluator:
     loader = ImageLoader(open_data(x), Geometry())
     surroundings = Surroundings(loader.data.ids, loader.each, seed=0)
     kind = absence_class(absence)
     chosen: Design = make_design(design, bands)
     absent = kind(kind.measure(surroundings), surroundings)
-    return Evaluator(forward, N_CLASSES, sb.BandPartition.square(bands), chosen, absent, CPU, batch_size)
+    return Evaluator(forward, N_CLASSES, sb.BandPartition.square(bands), chosen, absent, CPU, batch_size, clip)
 
 
 def shard_of(x: Tensor, labels: Tensor | None, positions: Sequence[int] | None = None) -> Shard:
@@ -56,10 +57,14 @@ def by_hand(player: Evaluator, net: Callable[[Tensor], Tensor], shard: Shard, la
     """Every cell on its own, in float64 after the network: an image, a coalition, a temperature at a time."""
     absent = player.absence.images(shard.position, shard.pixels.shape[1:]).expand_as(shard.pixels)
     cells: dict[str, list[float]] = {"log_q": [], "predicted": [], "margin": [], "confidence": []}
+    cells |= {"clipped": []} if player.clip else {}
     for image, base, image_id, label in zip(shard.pixels, absent, shard.ids, labels.tolist(), strict=True):
         for mask in player.design.coalitions(image_id):
             present = torch.from_numpy(members(mask, player.bands.n_bands))[None]
             x = sb.coalition_images(image[None], player.bands, present, absence=base)[0]
+            if player.clip:
+                cells["clipped"].append(float(((x < -1e-5) | (x > 1 + 1e-5)).double().mean()))
+                x = x.clamp(0, 1)
             with torch.no_grad():
                 z = net(x)[0].double()
             cells["log_q"] += torch.log_softmax(torch.tensor(TEMPERATURES)[:, None] * z, 1)[:, label].tolist()
@@ -85,6 +90,23 @@ def test_table_is_the_slow_one(absence: str, design: str) -> None:
         assert np.allclose(getattr(table, name).reshape(6, -1), values, rtol=0, atol=1e-5), name
     assert table.coalition[:, 0].tolist() == [7] * 6 and table.coalition[:, -1].tolist() == [0] * 6
     assert table.label.tolist() == labels.tolist()
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+@pytest.mark.parametrize("absence", ABSENCES)
+def test_clipped_table_is_the_slow_one(absence: str, design: str) -> None:
+    module, (x, labels) = planted(6, scale=0.25)
+    x = (x > 0.5).float()
+    net = exact(module)
+    player = evaluator(net, x, absence, design, clip=True)
+    table = player.payoff_table(shard_of(x, labels), Silent())
+    expected = by_hand(player, net, shard_of(x, labels), labels)
+    assert expected["clipped"].max() > 0.1
+    for name, values in expected.items():
+        assert np.allclose(getattr(table, name).reshape(6, -1), values, rtol=0, atol=1e-5), name
+    kept = PayoffTable.from_columns(table.columns())
+    assert np.array_equal(kept.clipped, table.clipped)
+    assert evaluator(net, x, absence, design).payoff_table(shard_of(x, labels), Silent()).clipped is None
 
 
 @pytest.mark.parametrize("shape", [(1, 9, 14), (3, 7, 7), (2, 15, 8), (1, 6, 6)])

@@ -192,6 +192,7 @@ class TestRefused:
             ({"absence": "zero"}, "absence is mean in A and zero in B"),
             ({"design": "permutation"}, "design is exact in A and permutation in B"),
             ({"confidence": 0.9}, "confidence is 0.95 in A and 0.9 in B"),
+            ({"clip": True}, "clip is False in A and True in B"),
             ({"seed": 1}, "seed is 0 in A and 1 in B"),
         ],
     )

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from spectrobe.studies.decompose.wording import clipping
 from spectrobe.studies.words import left_out, percent
 
 if TYPE_CHECKING:
@@ -58,9 +59,11 @@ def profile_table(results: Sequence[DecomposeResult], console: Console) -> Table
 
 def size_table(result: DecomposeResult) -> Table:
     """What becomes of the model as bands go: without it, lost information looks like overconfidence, and vice versa."""
-    table = _table("bands present", "accuracy", "mean confidence", "inverse temperature")
+    columns = {"accuracy": "accuracy", "confidence": "mean confidence", "tau": "inverse temperature"}
+    columns |= {"clipped": "pixels clipped"} if "clipped" in result.by_size else {}
+    table = _table("bands present", *columns.values())
     for size in range(result.bands.n_bands, -1, -1):
-        row = (float(result.by_size[name][size]) for name in ("accuracy", "confidence", "tau"))
+        row = (float(result.by_size[name][size]) for name in columns)
         table.add_row(str(size), *("-" if np.isnan(value) else f"{value:.3f}" for value in row))
     return table
 
@@ -166,6 +169,7 @@ def _totals(results: Sequence[DecomposeResult]) -> list[str]:
     ]
     if first.accuracy is not None:
         lines.append(f"accuracy on the intact images: {first.accuracy}")
+    lines += clipping(first)
     lines.append(f"{first.forward_passes:,} forward passes")
     for result in results:
         lines += _undefined(result.scores)

@@ -19,7 +19,7 @@ from spectrobe.engine.shards import Columns
 from spectrobe.errors import BadImageError, ModelOutputError
 from spectrobe.game.coalitions import Design, members
 from spectrobe.game.table import PER_CELL, PayoffTable, cells_from_logits
-from spectrobe.spectrum import BandMixer, band_energy
+from spectrobe.spectrum import BandMixer, band_energy, clip_in_place
 
 _BLOCK_BYTES, _BLOCK_BYTES_DEVICE = 8 * 2**20, 256 * 2**20  # CPUs transform three times faster inside their cache
 _CELL_LOGITS = 2**19  # logits turned into cells at a time, of which a copy a temperature is made
@@ -39,7 +39,10 @@ class Shard:
 
 @dataclass(frozen=True)
 class Evaluator:
-    """All that turns a shard of images into a piece of the payoff table, for one model and one game."""
+    """All that turns a shard of images into a piece of the payoff table, for one model and one game.
+
+    clip: whether coalition images are taken to [0, 1], whose share of pixel values the table then holds.
+    """
 
     forward: Forward
     n_classes: int
@@ -48,6 +51,7 @@ class Evaluator:
     absence: Absence
     device: torch.device
     batch_size: int
+    clip: bool = False
     _empty: dict[torch.Size, Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
@@ -62,6 +66,8 @@ class Evaluator:
         if shape not in self._empty:
             image = self.absence.images([], shape)[None].to(self.device)
             lent = image.clone(memory_format=torch.channels_last)  # a model may write into what it is given
+            if self.clip:
+                clip_in_place(lent)
             self._empty[shape] = self._logits(lent, ["the absence image"], [0]).clone()
         return self._empty[shape]
 
@@ -83,8 +89,11 @@ class Evaluator:
         if shard.label is not None:
             labels.copy_(torch.from_numpy(shard.label))
         cells = _Cells(labels, k)
+        clipped: list[Tensor] = []
         for start, images in self._batches(shard, played):
             rows = np.arange(start, start + len(images))
+            if self.clip:
+                clipped.append(clip_in_place(images))
             logits = self._logits(images, [shard.ids[i] for i in rows // k], played.ravel()[rows])
             if shard.label is None:
                 # the reference is the model's own prediction on the full image, which comes first
@@ -92,11 +101,15 @@ class Evaluator:
                 labels[rows[first] // k] = logits[first].argmax(1)
             cells.add(logits)
             progress.advance(len(images))
-        stored = {name: cell.view(n, k, *cell.shape[1:]) for name, cell in cells.done().items()}
+        done = cells.done() | ({"clipped": torch.cat(clipped)} if self.clip else {})
+        stored = {name: cell.view(n, k, *cell.shape[1:]) for name, cell in done.items()}
         empty = self.empty_logits(shard.pixels.shape[1:])
         if empty is not None:
             last = cells_from_logits(empty.expand(n, -1), labels)
-            stored = {name: torch.cat([stored[name], last[name][:, None]], dim=1) for name in PER_CELL}
+            if self.clip:
+                image = self.absence.images([], shard.pixels.shape[1:])[None].to(self.device, copy=True)
+                last["clipped"] = clip_in_place(image).expand(n)
+            stored = {name: torch.cat([stored[name], last[name][:, None]], dim=1) for name in stored}
         return PayoffTable(
             position=np.asarray(shard.position, dtype=np.int64),
             ids=shard.ids,

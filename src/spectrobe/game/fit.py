@@ -5,6 +5,7 @@ Goes over the table in chunks and adds up, so that memory does not grow with the
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -78,7 +79,8 @@ class Fit:
     rows: (N, M) per-image Shapley values, with each image's effect on shared temperatures.
     coalition, payoffs: (N, K) masks and payoffs at the fitted temperatures.
     values, tau: (2**M,), NaN where not evaluated.   tau_at_cap: how many temperatures ended at the cap.
-    by_size: {accuracy, tau, confidence} -> (M + 1,) means over coalitions of each size.
+    by_size: {accuracy, tau, confidence} -> (M + 1,) means over coalitions of each size; with `clipped`, the share of
+        pixel values, where coalition images were clipped.
     """
 
     rows: np.ndarray
@@ -115,7 +117,7 @@ def fit(payoffs: Payoffs, design: Design, value: Value, tau: np.ndarray | None =
         tau = fit_temperatures(payoffs, design, np.ones((1, len(payoffs))))[0][0]
     n, k, m = len(payoffs), design.n_coalitions, design.n_bands
     rows, coalition, cells = np.empty((n, m)), np.empty((n, k), dtype=np.int64), np.empty((n, k))
-    by_size = {name: np.zeros(m + 1) for name in ("count", "accuracy", "tau", "confidence")}
+    by_size: defaultdict[str, np.ndarray] = defaultdict(lambda: np.zeros(m + 1))
     for chunk in payoffs.chunks():
         at = np.searchsorted(payoffs.position, chunk.position)
         tau_cells = tau[design.groups(chunk.coalition)]
@@ -127,8 +129,10 @@ def fit(payoffs: Payoffs, design: Design, value: Value, tau: np.ndarray | None =
             ("accuracy", chunk.predicted == chunk.label[:, None]),
             ("tau", tau_cells),
             ("confidence", chunk.confidence),
+            ("clipped", chunk.clipped),
         ):
-            by_size[name] += np.bincount(sizes(chunk.coalition).ravel(), np.ravel(what), m + 1)
+            if what is not None:
+                by_size[name] += np.bincount(sizes(chunk.coalition).ravel(), np.ravel(what), m + 1)
     if fitted and value.fits_temperature and not isinstance(design, ExactDesign):
         rows += _effect_of_fitting(payoffs, design, tau)
     count = by_size.pop("count")

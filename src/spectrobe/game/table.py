@@ -24,6 +24,7 @@ class PayoffTable:
     coalition: int64 (N, K) bit masks, full first, empty last.   log_q: float32 (N, K, T), log softmax(tau z)_label.
     predicted: int32 (N, K), top class.   margin: float32 (N, K), label's logit minus the best other.
     confidence: float32 (N, K), probability of the top class at tau = 1.
+    clipped: float32 (N, K), share of the coalition image's pixel values that were clipped; None where nothing is.
     """
 
     position: np.ndarray
@@ -37,6 +38,7 @@ class PayoffTable:
     margin: np.ndarray
     confidence: np.ndarray
     n_classes: int
+    clipped: np.ndarray | None = None
 
     @property
     def n_bands(self) -> int:
@@ -45,12 +47,14 @@ class PayoffTable:
 
     def columns(self) -> dict[str, np.ndarray | tuple[str, ...]]:
         """The table as columns of N rows, from which `from_columns` makes it again."""
-        return {f.name: getattr(self, f.name) for f in fields(self)} | {"n_classes": np.full(len(self), self.n_classes)}
+        own = {f.name: getattr(self, f.name) for f in fields(self)} | {"n_classes": np.full(len(self), self.n_classes)}
+        return {name: column for name, column in own.items() if column is not None}
 
     @classmethod
     def from_columns(cls, columns: Mapping[str, Any]) -> PayoffTable:
         """The table that `columns` came from; KeyError when one is missing."""
-        own = {f.name: columns[f.name] for f in fields(cls)}
+        own = {f.name: columns[f.name] for f in fields(cls) if f.name != "clipped"}
+        own["clipped"] = columns.get("clipped")
         n = len(own["ids"])
         own["log_q"] = np.reshape(own["log_q"], (n, -1, len(TEMPERATURES)))
         return cls(**(own | {"n_classes": int(own["n_classes"][0])}))

@@ -26,7 +26,8 @@ def _decompose(identity: Mapping[str, Any]) -> Words:
     words = [settings["model_name"], settings["data_name"], "--bands", str(BandPartition.from_dict(settings["bands"]))]
     for name in ("value", "absence", "design", "confidence", "seed"):
         words += [f"--{name}", str(settings[name])]
-    return words + _given(selection, "images", "tolerance") + ["--force"] * bool(settings.get("force"))
+    flags = [f"--{name}" for name in ("force", "clip") if settings.get(name)]
+    return words + _given(selection, "images", "tolerance") + flags
 
 
 def _snr(identity: Mapping[str, Any]) -> Words:

@@ -125,7 +125,7 @@ def _difference(statistic: ScoreFunction, n_bands: int) -> ScoreFunction:
 
 
 def _check_comparable(a: DecomposeResult, b: DecomposeResult) -> None:
-    for what in ("bands", "value", "absence", "design", "confidence", "seed"):
+    for what in ("bands", "value", "absence", "design", "clip", "confidence", "seed"):
         one, other = getattr(a.settings, what), getattr(b.settings, what)
         if one != other:
             raise InputError(

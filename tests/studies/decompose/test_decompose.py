@@ -106,6 +106,22 @@ def test_with_value_is_what_a_fresh_run_gives(value: str, design: str) -> None:
     assert np.array_equal(back.shapley, first.shapley) and back.warnings == first.warnings
 
 
+@pytest.mark.parametrize("design", ["exact", "permutation"])
+def test_clipping_is_reported_by_size(design: str, tmp_path: Path) -> None:
+    """All or nothing in every pixel, so that filtered images overshoot; full and empty coalitions are in range."""
+    net, (x, labels) = planted(12)
+    settings = {**PLAIN, "absence": "zero", "design": design}
+    data = ((x > 0.5).float(), labels)
+    clipped, plain = (sb.decompose(net, data, clip=clip, **settings) for clip in (True, False))
+    share = clipped.by_size["clipped"]
+    assert share[0] == share[-1] == 0 and (share[1:-1] > 0.1).all()
+    assert clipped.clipped_share == pytest.approx(share.mean())
+    assert plain.clipped_share is None and "clipped" not in plain.by_size
+    assert np.abs(clipped.shapley - plain.shapley).max() > 1e-3
+    clipped.save(tmp_path)
+    assert sb.load(tmp_path).with_value("accuracy").clipped_share == clipped.clipped_share
+
+
 def test_with_value_knows_of_missing_labels() -> None:
     found = sb.decompose(linear(), pixels(6), **PLAIN | {"value": "agreement"})
     with pytest.raises(sb.SpectrobeError, match="tensors has no labels, which value 'accuracy' needs"):

@@ -26,6 +26,7 @@ def command(
     precision: Annotated[str, typer.Option(help="auto, float32, bfloat16.")] = "auto",
     batch_size: Annotated[str, typer.Option(help="auto or a number.")] = "auto",
     force: Annotated[bool, typer.Option("--force", help="Allow 13 to 16 bands in the exact design.")] = False,
+    clip: Annotated[bool, typer.Option("--clip", help="Clip coalition images to [0, 1].")] = False,
     workers: options.Workers = 0,
     class_map: options.ClassMap = None,
     on_bad_image: options.OnBadImage = "error",
@@ -73,7 +74,7 @@ def command(
                  "crop": crop, "interpolation": interpolation, "allow_pickle": allow_pickle},
                 {"class_map": class_map, "image_column": image_column, "label_column": label_column},
             )  # fmt: skip
-            settings |= {"device": place, "out": folder, "progress": progress}
+            settings |= {"clip": clip, "device": place, "out": folder, "progress": progress}
             if not every_absence:
                 result = decompose(opened, photographs, absence=absence, **settings)
             else:

@@ -126,7 +126,14 @@ def prepare(
     absence, made_from = stored_absence(absence_kind, surroundings, run.folder if run.begun else None)
     design = described.make_design()
     evaluator = Evaluator(
-        opened.model.forward, opened.n_classes, described.bands, design, absence, opened.device, batch_size=1
+        opened.model.forward,
+        opened.n_classes,
+        described.bands,
+        design,
+        absence,
+        opened.device,
+        batch_size=1,
+        clip=described.clip,
     )
     sources = Sources(loader.data, loader.geometry, absence.others)
     run.begin(

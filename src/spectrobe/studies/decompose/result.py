@@ -43,7 +43,8 @@ class DecomposeResult(Frozen):
     score: the signed score; scores: every score by name; information: v(all) - v(empty). All are Estimates.
     efficiency_gap: sum of shapley minus (v(all) - v(empty)).   accuracy: on the intact images.
     power_db: (M,) the images' own power per band, mean (DC) left out, in dB of the total; NaN for DC alone.
-    by_size: {accuracy, tau, confidence} -> (M + 1,) means over the coalitions of each size.
+    by_size: {accuracy, tau, confidence} -> (M + 1,) means over the coalitions of each size; with `clip`, also
+        {clipped}, the share of pixel values that lay outside [0, 1].
     forward_passes: spent on the table.   skipped: images left out and why.   warnings: what to know about this run.
     """
 
@@ -126,6 +127,11 @@ class DecomposeResult(Frozen):
     def unit(self) -> str:
         """Of values and Shapley values."""
         return make_value(self.value).unit
+
+    @property
+    def clipped_share(self) -> float | None:
+        """Of the pixel values of coalition images; sizes count alike, as in Shapley values. None without `clip`."""
+        return float(self.by_size["clipped"].mean()) if self.settings.clip else None
 
     @cached_property
     def fit(self) -> Fit:

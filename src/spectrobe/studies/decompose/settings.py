@@ -25,6 +25,7 @@ class Settings:
     seed: int
     labelled: bool = True
     force: bool = False
+    clip: bool = False
 
     def make_design(self) -> Design:
         """The design of the game."""

@@ -48,6 +48,7 @@ def decompose(
     on_bad_image: str = "error",
     out: str | os.PathLike[str] | None = None,
     force: bool = False,
+    clip: bool = False,
     progress: Progress | None = None,
 ) -> DecomposeResult:
     """Shapley values of the frequency bands of a model's input, with intervals over images.
@@ -63,6 +64,7 @@ def decompose(
     device: "auto", "cpu", "cuda", "mps"; auto leaves a model of your own where it is.
     workers: processes that decode images.   class_map: class folder -> index.   on_bad_image: "error" or "skip".
     out: a run folder, new or of this very run, which then goes on.   force: allow 13 to 16 bands in the exact design.
+    clip: take coalition images to [0, 1], as some models need; the clipped share is then in `by_size`.
 
     Returns a frozen DecomposeResult. Raises InputError, ModelOutputError or RunFolderError, all SpectrobeError.
     Source: Luo, McDermott & O'Riordan, TMLR 2024, arXiv 2408.01139; what differs is in docs/method.md.
@@ -84,6 +86,7 @@ def decompose(
                 "confidence": confidence,
                 "seed": seed,
                 "force": force,
+                "clip": clip,
             },
             selection={"images": images, "tolerance": tolerance},
             execution={"precision": precision, "batch_size": batch_size, "device": device},

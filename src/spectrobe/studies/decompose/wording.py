@@ -57,10 +57,19 @@ def summary(result: DecomposeResult) -> str:
     lines += [
         f"v(all) - v(empty) = {result.information} {result.unit}; efficiency gap {result.efficiency_gap:.1e}; "
         f"{result.forward_passes:,} forward passes",
+        *clipping(result),
         "scores: " + "; ".join(f"{name} {score}" for name, score in result.scores.items()),
         sentence(result),
     ]
     return "\n".join(lines + [f"warning: {warning}" for warning in result.warnings])
+
+
+def clipping(result: DecomposeResult) -> list[str]:
+    """How much of the coalition images was clipped: a line, none where nothing is."""
+    share = result.clipped_share
+    if share is None:
+        return []
+    return [f"coalition images are clipped to [0, 1]: {100 * share:.2g}% of their pixel values lay outside"]
 
 
 def _gain(result: DecomposeResult) -> str:

@@ -13,7 +13,7 @@ from spectrobe.studies.robustness.result import RobustnessResult
 Images = Mapping[int, tuple[str, str]]
 """Position -> id and digest of the pixels."""
 
-_SETTINGS = ("bands", "design", "seed", "confidence", "force")
+_SETTINGS = ("bands", "design", "seed", "confidence", "force", "clip")
 _INPUT = ("mean", "std", "geometry")
 
 

@@ -124,7 +124,7 @@ class Game:
             empty = forward(image.clone(memory_format=torch.channels_last)).clone()
         check_finite(empty, opened.name, ["the absence image"])
         return _Player(
-            forward, empty.shape[1], self.bands, self.make_design(), given, opened.device, self.batch_size, empty
+            forward, empty.shape[1], self.bands, self.make_design(), given, opened.device, self.batch_size, empty=empty
         )  # fmt: skip
 
 
