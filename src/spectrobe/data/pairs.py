@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import PurePosixPath
@@ -134,6 +135,17 @@ class CentrePatches(ImageData):
     def loader_settings(self, geometry: Geometry) -> Mapping[str, Any]:
         """The data's, and the patch."""
         return {**self.data.loader_settings(geometry), "patch": list(self.patch)}
+
+
+def perturbed_name(given: object, perturbed: ImageData, clean: ImageData) -> str:
+    """What results call perturbed data: its name, with its folder's where that alone tells nothing.
+
+    given: as the user named it. A name tells nothing that the clean data have too, or that is a number.
+    """
+    name = perturbed.name
+    if (name == clean.name or name.isdecimal()) and isinstance(given, str | os.PathLike):
+        name = "/".join(os.path.normpath(os.fspath(given)).split(os.sep)[-2:])
+    return f"perturbed {name}" if name == clean.name else name
 
 
 def matched(wanted: Sequence[str], there: Sequence[str]) -> dict[str, int]:

@@ -63,7 +63,7 @@ class Perturbation(ABC):
     def __str__(self) -> str:
         settings = dict(self.settings)
         severity = settings.pop("severity", None)
-        rest = ";".join(f"{key}={_written(value)}" for key, value in settings.items())
+        rest = ";".join(f"{key}={written(value)}" for key, value in settings.items())
         return ":".join([self.name, *([] if severity is None else [str(severity)]), *([rest] if rest else [])])
 
 
@@ -81,7 +81,7 @@ class _Transform:
         return self.perturbation(image[None], ids=[digest], seed=self.seed)[0]
 
 
-def _written(value: object) -> str:
+def written(value: object) -> str:
     """A setting as the command line takes it: true, none, 4/255 where that is the number exactly, else its digits."""
     if value is None or isinstance(value, bool):
         return str(value).lower()

@@ -21,8 +21,10 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-from spectrobe.errors import InputError
-from spectrobe.perturbations.base import Perturbation
+from torch import nn
+
+from spectrobe.errors import InputError, MissingExtraError
+from spectrobe.perturbations.base import Perturbation, written
 from spectrobe.perturbations.corruptions import IMAGENET_C, IMAGENET_C_EXTRA, SEVERITIES
 from spectrobe.perturbations.registry import build, lookup, names, unknown
 
@@ -52,6 +54,22 @@ class PerturbationSpec:
         if model is None:
             raise InputError(f"{self.name} needs a model to attack, got none: give model=..., or --model MODEL")
         return build(self.name, **self.settings, model=model)
+
+    def check(self) -> None:
+        """Raise InputError for settings that no model would be measured under; what `build` refuses later is the model.
+
+        A library that is not installed is told when it is needed.
+        """
+        try:
+            self.build(nn.Flatten() if self.needs_model else None)
+        except MissingExtraError:
+            return
+
+    def __str__(self) -> str:
+        """The item that the command line takes."""
+        settings = ";".join(f"{key}={written(value)}" for key, value in self.settings.items() if key != "severity")
+        parts = [self.name, *([str(self.settings["severity"])] if "severity" in self.settings else [])]
+        return ":".join([*parts, *([settings] if settings else [])])
 
 
 def parse_perturbations(text: str) -> list[PerturbationSpec]:

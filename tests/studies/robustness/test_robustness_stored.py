@@ -110,6 +110,15 @@ class TestTree:
         assert found.accuracy["haze:1"].value == 0.5 and np.isnan(found.accuracy["haze:2"].value)
         assert np.isnan(found.mean_corruption_error.value)
 
+    def test_a_severity_without_a_class_is_named_by_what_it_lacks(self, clean: Path, tree: Path) -> None:
+        for number in range(4):
+            (tree / f"haze/2/a/{number}.png").unlink()
+        found = sb.robustness(
+            sb.open_model(Colour(), num_classes=3), clean, tree=tree, batch_size=5, on_bad_image="skip"
+        )
+        assert list(found.failed) == ["haze:2"] and found.n_images == 12  # the others are measured on all images
+        assert "haze:2 lacks 4 of 12 images, the first 'a/" in found.failed["haze:2"]
+
     def test_stored_at_the_model_s_size_they_are_used_as_they_are(self, tmp_path: Path, tree: Path) -> None:
         """Clean originals of 20 px are resized to 15 and cropped to 12; what is stored at 12 px must not be again."""
         fill(tmp_path / "originals", wrong=0, size=20)
@@ -132,7 +141,7 @@ class TestTree:
                 sb.open_model(Colour(), size=10), tmp_path / "originals", tree=tree, class_map={"a": 0, "b": 1, "c": 2}
             )
         found = measure(tmp_path / "originals", against=tree / "haze/1", images=4)  # a model of any size
-        assert "at (3, 12, 12), expected (3, 20, 20)" in found.failed["1"]
+        assert "at (3, 12, 12), expected (3, 20, 20)" in found.failed["haze/1"]
 
     @pytest.mark.parametrize("layout", ["flat", "deep", "not-severities"])
     def test_other_layouts_are_refused(self, tmp_path: Path, layout: str) -> None:
@@ -168,7 +177,7 @@ class TestAgainst:
         x = torch.rand(10, 3, 12, 12, generator=torch.Generator().manual_seed(0))
         y = torch.arange(10) % 3
         found = sb.robustness(Colour(), (x, y), against=(1 - x, y), batch_size=10)
-        assert found.accuracy["tensors"].value == float((Colour()(1 - x).argmax(1) == y).double().mean())
+        assert found.accuracy["perturbed tensors"].value == float((Colour()(1 - x).argmax(1) == y).double().mean())
 
     @pytest.mark.parametrize("problem", ["missing", "label", "size"])
     def test_folders_that_do_not_pair_are_named(self, clean: Path, tmp_path: Path, problem: str) -> None:
@@ -202,6 +211,25 @@ class TestAgainst:
         assert "--on-bad-image" not in found.skipped["a/3.png"]
         assert found.clean.value == pytest.approx(8 / 11, abs=1e-12)  # of a/1 to a/3 the torn one was right
         assert found.accuracy["noisy"].value == pytest.approx(5 / 11, abs=1e-12)
+
+    def test_images_without_a_counterpart_are_left_out_when_told_so(self, clean: Path, tmp_path: Path) -> None:
+        fill(tmp_path / "noisy", wrong=2)
+        for number in range(4):  # a class without any image left, whose folder is no longer one of a class
+            (tmp_path / f"noisy/b/{number}.png").unlink()
+        model = sb.open_model(Colour(), num_classes=3)
+        with pytest.raises(InputError, match=r"noisy lacks 4 of 12 images.*--on-bad-image skip leaves them out"):
+            sb.robustness(model, clean, against=tmp_path / "noisy", batch_size=5)
+        found = sb.robustness(model, clean, against=tmp_path / "noisy", batch_size=5, on_bad_image="skip")
+        assert found.n_images == 8 and set(found.skipped) == {f"b/{number}.png" for number in range(4)}
+        assert "there is no image of this name" in found.skipped["b/0.png"]
+        assert found.accuracy["noisy"].value == pytest.approx(0.5)
+
+    @pytest.mark.parametrize(("folder", "name"), [("b/clean", "b/clean"), ("fog/3", "fog/3"), ("fog", "fog")])
+    def test_a_name_that_tells_nothing_is_told_with_its_folder(
+        self, clean: Path, tmp_path: Path, folder: str, name: str
+    ) -> None:
+        fill(tmp_path / folder, wrong=2)
+        assert list(measure(clean, against=tmp_path / folder).accuracy) == [name]
 
     def test_images_without_contrast_are_welcome(self, clean: Path, tmp_path: Path) -> None:
         fill(tmp_path / "noisy", wrong=0)

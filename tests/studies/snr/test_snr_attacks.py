@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 import spectrobe as sb
+from spectrobe.errors import InputError
 from spectrobe.perturbations.attacks import MinimumNorm
 from spectrobe.studies.snr.study import snr_study, spectral_snr
 from tests.perturbations.attack_models import SmallNet, images, linear
@@ -81,6 +82,28 @@ class Negative(MinimumNorm):
 
     def _attack(self, x: Tensor, target: object, ids: Sequence[str], seed: int) -> Tensor:
         return 1 - x
+
+
+class TestModelsWithoutGradients:
+    @pytest.fixture
+    def black_box(self) -> sb.Model:
+        model = sb.open_model(linear_case(n=40)[0])
+        model.differentiable = False
+        return model
+
+    def test_an_attack_that_cannot_be_made_is_named_and_the_rest_goes_on(self, black_box: sb.Model) -> None:
+        study = snr_study(X, "pgd_linf:eps=1/64,square_linf:eps=1/8;queries=5,contrast:2", model=black_box, bands=3)
+        assert [name.partition(":")[0] for name in study.results] == ["square_linf", "contrast"] and study.incomplete
+        assert list(study.failed) == ["pgd_linf:eps=0.015625"]
+        assert "use square_linf or square_l2, the black-box attacks" in study.failed["pgd_linf:eps=0.015625"]
+
+    def test_alone_it_is_refused(self, black_box: sb.Model) -> None:
+        with pytest.raises(InputError, match="use square_linf or square_l2"):
+            measure("pgd_linf:eps=1/64", black_box)
+
+    def test_settings_that_no_model_takes_are_bad_input(self, black_box: sb.Model) -> None:
+        with pytest.raises(InputError, match=r"write 8/255 or 0\.03"):
+            snr_study(X, "pgd_linf:eps=8,contrast:2", model=black_box, bands=3)
 
 
 class TestWarnings:

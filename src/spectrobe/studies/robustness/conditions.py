@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from torch import nn
-
 from spectrobe.errors import InputError, MissingExtraError
 from spectrobe.models.base import Model
 from spectrobe.perturbations import Perturbation, PerturbationSpec, as_perturbation, parse_perturbations
@@ -67,7 +65,7 @@ def plan(perturbations: Perturbations) -> list[Plan]:
             plans.append(as_perturbation(one))
     for spec in plans:
         if isinstance(spec, PerturbationSpec):
-            _check_settings(spec)
+            spec.check()
     return plans
 
 
@@ -79,7 +77,7 @@ def build(plans: Sequence[Plan], model: Model) -> tuple[list[Item], dict[str, st
         try:
             made = one.build(model) if isinstance(one, PerturbationSpec) else _bound(one, model)
         except (InputError, MissingExtraError) as error:  # settings were checked before: it is the model, or a library
-            failed[_written(one)] = str(error)
+            failed[str(one)] = str(error)
             continue
         condition = describe(made, _free(str(made), items))
         items.append(Item(condition, made, passes(made)))
@@ -120,14 +118,6 @@ def attack_passes(settings: Mapping[str, Any]) -> int:
     return 2 + int(rounds * settings.get("restarts", 1) * settings.get("binary_search_steps", 1))
 
 
-def _check_settings(spec: PerturbationSpec) -> None:
-    """Build it once for a model that has gradients, so that whatever is refused later is the model's doing."""
-    try:
-        spec.build(nn.Flatten() if spec.needs_model else None)
-    except MissingExtraError:
-        return  # told when it is built: the other perturbations go on
-
-
 def _bound(perturbation: Perturbation, model: Model) -> Perturbation:
     """An attack on the very module that is measured uses the model as it is opened here, on its device."""
     if not isinstance(perturbation, Attack) or perturbation.model is model:
@@ -153,15 +143,3 @@ def _free(name: str, items: Sequence[Item]) -> str:
 
 def _without_eps(name: str) -> str:
     return re.sub(r":eps=[^;]*;", ":", re.sub(r":eps=[^;]*$", "", name))
-
-
-def _written(one: Plan) -> str:
-    if isinstance(one, Perturbation):
-        return str(one)
-    from spectrobe.perturbations.attacks.norms import written_eps
-
-    settings = ";".join(
-        f"{key}={written_eps(value) if key == 'eps' and isinstance(value, float) else value}"
-        for key, value in one.settings.items()
-    )
-    return f"{one.name}:{settings}" if settings else one.name

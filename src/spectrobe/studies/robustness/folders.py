@@ -67,6 +67,8 @@ class StoredImages(Perturbation):
         return torch.stack([blank if isinstance(p, BadImageError) else p for p in found]).to(x.device)
 
     def _pixels(self, image_id: str) -> Tensor | BadImageError:
+        if image_id not in self.partner:
+            return BadImageError(f"{self.name}/{image_id}", "there is no image of this name")
         try:
             return self.data.pixels(self.partner[image_id], self.geometry)
         except BadImageError as error:
@@ -76,7 +78,7 @@ class StoredImages(Perturbation):
         """What the counterpart of an image holds now, as data sets tell it."""
         try:
             return self.data.fingerprint(self.partner[image_id], self.geometry)
-        except BadImageError:
+        except (BadImageError, KeyError):
             return "unreadable"
 
     def condition(self, family: str, severity: int | None) -> Condition:
@@ -102,25 +104,31 @@ def tree_folders(root: str | os.PathLike[str]) -> dict[tuple[str, int], str]:
     return dict(sorted(found.items()))
 
 
-def pair(clean: ImageData, positions: Sequence[int], other: ImageData, name: str) -> dict[str, int]:
+def pair(
+    clean: ImageData, positions: Sequence[int], other: ImageData, name: str, skip: bool | None = None
+) -> dict[str, int]:
     """Id of each clean image -> number of its counterpart in `other`, by path, else by path without extension.
 
-    Raises InputError naming the first image without a counterpart, or with another label.
+    skip: leave images without a counterpart out, as long as any has one; None where that is not on offer. Raises
+    InputError naming the first image without a counterpart, or with another label.
     """
     wanted = [clean.ids[p] for p in positions]
     partner = matched(wanted, other.ids)
     missing = [image_id for image_id in wanted if image_id not in partner]
-    if missing:
+    if missing and not (skip and partner):
         raise InputError(
             f"{name} lacks {len(missing)} of {len(wanted)} images, the first {missing[0]!r}: expected the images of "
             f"{clean.name} under the same paths (the extension may differ), such as {other.ids[0]!r}"
+            + ("; --on-bad-image skip leaves them out" if partner and skip is not None else "")
         )
     if clean.labels is not None and other.labels is not None:
-        own, theirs = clean.labels[list(positions)], other.labels[list(partner.values())]
+        there = [p for p in positions if clean.ids[p] in partner]
+        own, theirs = clean.labels[there], other.labels[[partner[clean.ids[p]] for p in there]]
         if (own != theirs).any():
             first = int(np.argmax(own != theirs))
+            image = clean.ids[there[first]]
             raise InputError(
-                f"{name} has image {wanted[first]!r} with label {theirs[first]}, {clean.name} has it with {own[first]}"
+                f"{name} has image {image!r} with label {theirs[first]}, {clean.name} has it with {own[first]}"
             )
     return partner
 

@@ -185,7 +185,7 @@ def _open(
     known = {"n_classes": opened.n_classes, "class_names": opened.class_names, "class_map": loading["class_map"]}
     columns = {"image_column": loading["image_column"], "label_column": loading["label_column"]}
     clean = None if data is None else open_data(data, **known, **columns)
-    stored = open_stored(tree, against, known, columns)
+    stored = open_stored(tree, against, clean, known, columns)
     base, geometry = (clean, opened.geometry) if clean is not None else stored.base(opened.geometry)
     labels = _labels(base)
     warnings = check_data(base, opened.n_classes)

@@ -189,7 +189,8 @@ def _try_bounded(trial: _Trial, attack: BoundedAttack, column: int) -> str:
     if isinstance(attack, BandPGD):
         outside = trial.outside(attack)
         trial.warnings += check_outside(outside, name)
-        tried += f", {100 * np.nanmedian(outside):.2g}% of its energy outside the bands (median)"
+        if np.isfinite(outside).any():  # else it changed no image
+            tried += f", {100 * np.nanmedian(outside):.2g}% of its energy outside the bands (median)"
     return tried
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from spectrobe.data import open_data
 from spectrobe.data.base import ImageData
+from spectrobe.data.pairs import perturbed_name
 from spectrobe.errors import InputError
 from spectrobe.models.base import Geometry
 from spectrobe.studies.robustness.conditions import Item
@@ -50,23 +51,28 @@ class StoredSets:
         items: list[Item] = []
         failed = dict(self.failed)
         for leaf in self.leaves:
+            skip = loading["on_bad_image"] == "skip"
             try:
-                partner = pair(base, positions, leaf.data, leaf.name)
-                first = base.ids[positions[0]]
-                size = native_size(base, positions[0], geometry) if clean and geometry.size is not None else None
-                fitted = fitting_geometry(leaf.data, leaf.name, partner[first], size, geometry) if clean else geometry
+                # of a tree, a severity that lacks images is left out as a whole: the others are measured on all images
+                partner = pair(base, positions, leaf.data, leaf.name, skip if leaf.severity is None else None)
+                first = next(p for p in positions if base.ids[p] in partner)
+                size = native_size(base, first, geometry) if clean and geometry.size is not None else None
+                number = partner[base.ids[first]]
+                fitted = fitting_geometry(leaf.data, leaf.name, number, size, geometry) if clean else geometry
             except InputError as error:
                 failed[leaf.name] = str(error)
                 continue
-            stored = StoredImages(
-                leaf.name, leaf.data, partner, fitted, loading["workers"], skip=loading["on_bad_image"] == "skip"
-            )
+            stored = StoredImages(leaf.name, leaf.data, partner, fitted, loading["workers"], skip=skip)
             items.append(Item(stored.condition(leaf.family, leaf.severity), stored, 1))
         return items, failed
 
 
 def open_stored(
-    tree: str | os.PathLike[str] | None, against: Any, known: Mapping[str, Any], columns: Mapping[str, Any]
+    tree: str | os.PathLike[str] | None,
+    against: Any,
+    clean: ImageData | None,
+    known: Mapping[str, Any],
+    columns: Mapping[str, Any],
 ) -> StoredSets:
     """Open the leaves of a tree, and a second data set, with what `open_data` is told of classes and columns."""
     leaves: list[_Leaf] = []
@@ -75,10 +81,23 @@ def open_stored(
         for (corruption, severity), folder in tree_folders(tree).items():
             name = f"{corruption}:{severity}"
             try:
-                leaves.append(_Leaf(name, corruption, severity, open_data(folder, **known)))
+                leaves.append(_Leaf(name, corruption, severity, _opened(folder, clean, known)))
             except InputError as error:
                 failed[name] = str(error)
     if against is not None:
-        data = open_data(against, **known, **columns)
-        leaves.append(_Leaf(data.name, data.name, None, data))
+        data = _opened(against, clean, {**known, **columns})
+        name = data.name if clean is None else perturbed_name(against, data, clean)
+        leaves.append(_Leaf(name, name, None, data))
     return StoredSets(tuple(leaves), failed)
+
+
+def _opened(data: Any, clean: ImageData | None, known: Mapping[str, Any]) -> ImageData:
+    """With labels, to be compared with the clean ones; without where theirs cannot be told and the clean images'
+    are enough, such as in folders that lack a class.
+    """
+    try:
+        return open_data(data, **known)
+    except InputError:
+        if clean is None:
+            raise
+        return open_data(data, **{**known, "class_map": None}, labelled=False)

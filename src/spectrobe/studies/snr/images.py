@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +10,7 @@ import numpy as np
 from spectrobe.data import open_data
 from spectrobe.data.base import ImageData
 from spectrobe.data.encoded import EncodedData
-from spectrobe.data.pairs import SAME_NAMES, CentrePatches, PairedData, SizeMismatchError
+from spectrobe.data.pairs import SAME_NAMES, CentrePatches, PairedData, SizeMismatchError, perturbed_name
 from spectrobe.errors import BadImageError, InputError
 from spectrobe.models import ModelOptions
 from spectrobe.models.base import Geometry, Model
@@ -134,14 +133,9 @@ def _shape(images: ImageData, geometry: Geometry, order: np.ndarray, on_bad_imag
 
 
 def pair_name(perturbed: Any, images: ImageData) -> str:
-    """What results call perturbed data: its name, with its folder's where both have one name; empty without any."""
+    """What results call perturbed data; empty without any."""
     pairs = _inner(images)
-    if not isinstance(pairs, PairedData):
-        return ""
-    name = pairs.perturbed.name
-    if name == images.name and isinstance(perturbed, (str, os.PathLike)):
-        name = "/".join(os.path.normpath(os.fspath(perturbed)).split(os.sep)[-2:])
-    return f"perturbed {name}" if name == images.name else name
+    return perturbed_name(perturbed, pairs.perturbed, images) if isinstance(pairs, PairedData) else ""
 
 
 def image_warnings(images: ImageData, patch: Any) -> list[str]:

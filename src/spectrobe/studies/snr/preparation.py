@@ -23,8 +23,9 @@ from spectrobe.engine.sources import Sources
 from spectrobe.errors import InputError
 from spectrobe.models import open_model
 from spectrobe.models.base import Model
-from spectrobe.perturbations import Perturbation, PerturbationSpec, as_perturbation, parse_perturbations
+from spectrobe.perturbations import Perturbation
 from spectrobe.perturbations.attacks import Attack
+from spectrobe.studies.snr.asked import build, checked, identity_of, wanted
 from spectrobe.studies.snr.images import chosen, geometry_of, image_warnings, in_one_size, opened_images, pair_name
 from spectrobe.studies.snr.measure import Measurer
 from spectrobe.studies.snr.result import SnrResult, SnrSettings, SnrStudy
@@ -37,7 +38,10 @@ _KNOWN_BY = 4  # images that a model without weights is known by
 
 @dataclass
 class SnrPreparation:
-    """A run that is ready: which images, what is done to them, and where it is kept."""
+    """A run that is ready: which images, what is done to them, and where it is kept.
+
+    refused: perturbations that the model does not take, and why.
+    """
 
     settings: SnrSettings
     order: np.ndarray
@@ -45,6 +49,7 @@ class SnrPreparation:
     loader: ImageLoader
     run: StudyRun
     images_per_shard: int
+    refused: Mapping[str, str]
     _warnings: tuple[str, ...]
 
     @property
@@ -91,6 +96,7 @@ class _Opened:
 
     model: Model | None
     built: Mapping[str, Perturbation]
+    refused: Mapping[str, str]
     attacks: Sequence[Attack]
     loader: ImageLoader
     order: np.ndarray
@@ -126,7 +132,8 @@ def prepare_snr(
         {
             "settings": described.to_dict(),
             "selection": selection,
-            "perturbations": [_identity(one) for one in opened.built.values()],
+            "perturbations": [identity_of(one) for one in opened.built.values()],
+            "refused": dict(opened.refused),
             "model": _model_identity(opened),
             **opened.loader.identity(),
             **where,
@@ -142,19 +149,10 @@ def prepare_snr(
     )
     for warning in warnings:
         progress.note(f"warning: {warning}")
+    for name, why in opened.refused.items():
+        progress.note(f"failed: {name}: {why}")
     per_shard = max(measurer.batch_size, min(64, _SHARD_FLOATS // int(np.prod(opened.shape))))
-    return SnrPreparation(described, order, measurer, opened.loader, run, per_shard, tuple(warnings))
-
-
-def wanted(perturbations: Any) -> list[Perturbation | PerturbationSpec]:
-    """Perturbations as the caller gives them, text parsed: one, or a list of some."""
-    if isinstance(perturbations, str):
-        return list(parse_perturbations(perturbations))
-    if isinstance(perturbations, PerturbationSpec):
-        return [perturbations]
-    if isinstance(perturbations, Sequence):
-        return [one for some in perturbations for one in wanted(some)]
-    return [as_perturbation(perturbations)]
+    return SnrPreparation(described, order, measurer, opened.loader, run, per_shard, opened.refused, tuple(warnings))
 
 
 def _open(
@@ -167,8 +165,9 @@ def _open(
     loading: Mapping[str, Any],
 ) -> _Opened:
     """Open model, perturbations and images, and refuse what cannot be measured."""
+    asked = checked([] if perturbations is None else wanted(perturbations))
     opened = None if model is None else open_model(model)
-    built = _built([] if perturbations is None else wanted(perturbations), opened)
+    built, refused = build(asked, opened)
     attacks = [one for one in built.values() if isinstance(one, Attack)]
     geometry = geometry_of(opened or (attacks[0].model if attacks else None), selection["size"], selection["patch"])
     labelled = bool(attacks) and settings["labels"] == "given"
@@ -179,7 +178,7 @@ def _open(
     images, shape = in_one_size(images, geometry, order, loading["on_bad_image"])
     _check_bands(settings["bands"], settings["dc"], shape[1:])
     loader = ImageLoader(images, geometry, loading["workers"], loading["on_bad_image"])
-    return _Opened(opened, built, attacks, loader, order, shape)
+    return _Opened(opened, built, refused, attacks, loader, order, shape)
 
 
 def _described(opened: _Opened, perturbation: str, settings: Mapping[str, Any]) -> SnrSettings:
@@ -235,18 +234,6 @@ def _check_choices(perturbations: Any, perturbed: Any, settings: Mapping[str, An
         raise InputError(f"expected on_bad_image 'error' or 'skip', got {loading['on_bad_image']!r}")
 
 
-def _built(specs: Sequence[Perturbation | PerturbationSpec], model: Model | None) -> dict[str, Perturbation]:
-    built: dict[str, Perturbation] = {}
-    for spec in specs:
-        one = spec.build(model) if isinstance(spec, PerturbationSpec) else spec
-        if str(one) in built:
-            raise InputError(
-                f"expected perturbations of different names, got {one} twice: name yours with as_perturbation"
-            )
-        built[str(one)] = one
-    return built
-
-
 def _model_identity(opened: _Opened) -> dict[str, Any] | None:
     """Of the model that was given; one that shows no weights is known by its logits where it is attacked."""
     model = opened.model
@@ -256,18 +243,6 @@ def _model_identity(opened: _Opened) -> dict[str, Any] | None:
         return dict(model.identity())
     sample = sample_of(opened.loader, opened.order, _KNOWN_BY)[1].to(model.device)
     return model_identity(model, model.forward, sample)
-
-
-def _identity(perturbation: Perturbation) -> dict[str, Any]:
-    function = getattr(perturbation, "function", None)
-    found: dict[str, Any] = {"item": str(perturbation), "settings": perturbation.settings}
-    if function is not None:
-        found["callable"] = (
-            f"{getattr(function, '__module__', '?')}.{getattr(function, '__qualname__', type(function).__qualname__)}"
-        )
-    if isinstance(perturbation, Attack):
-        found["model"] = dict(perturbation.model.identity())
-    return found
 
 
 def _check_bands(bands: BandPartition, dc: str, size: tuple[int, ...]) -> None:

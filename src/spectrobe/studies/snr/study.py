@@ -13,7 +13,8 @@ from spectrobe.engine.progress import Progress, Silent
 from spectrobe.errors import InputError
 from spectrobe.game.intervals import check_confidence
 from spectrobe.spectrum import Border
-from spectrobe.studies.snr.preparation import SnrPreparation, prepare_snr, wanted
+from spectrobe.studies.snr.asked import wanted
+from spectrobe.studies.snr.preparation import SnrPreparation, prepare_snr
 from spectrobe.studies.snr.result import SnrResult, SnrStudy
 from spectrobe.studies.snr.rows import SnrRows, rows_by_perturbation
 from spectrobe.studies.snr.sanity import check_attacks
@@ -130,7 +131,7 @@ def _play(run: SnrPreparation, progress: Progress) -> SnrStudy:
         run.measure({index: positions for index, positions in shards.items() if index not in first}, progress)
     skipped = run.run.skipped(list(shards))
     results: dict[str, SnrResult] = {}
-    failed: dict[str, str] = {}
+    failed = dict(run.refused)
     rows = rows_by_perturbation(run.store, list(shards))
     if not rows:
         raise InputError(f"no image was measured: all {len(skipped)} were left out ({next(iter(skipped.values()))})")
