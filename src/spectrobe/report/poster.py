@@ -24,13 +24,14 @@ USER, STORED, ZOO = "your models", "a stored study", "not your models: the zoo t
 
 @dataclass(frozen=True)
 class Chapter:
-    """One claim. label, name: the poster's.   claim: in a sentence.   sections: of the report that show it.
+    """One claim. label, name: the poster's.   short: in a word.   claim: in a sentence.   sections: that show it.
 
     absent: what to do where nothing was measured.   source: whose models it is shown on.
     """
 
     label: str
     name: str
+    short: str
     claim: str
     sections: tuple[str, ...]
     absent: str
@@ -39,36 +40,36 @@ class Chapter:
 
 CHAPTERS = (
     Chapter(
-        "S1", "Feature SNR bias",
+        "S1", "Feature SNR bias", "SNR",
         "Claim: under perturbation, low-frequency content keeps a high signal-to-noise ratio and high-frequency "
         "content a low one.",
         ("snr",), "No run of snr could be made of these models.",
     ),
     Chapter(
-        "S2", "Feature SNRs in training",
+        "S2", "Feature SNRs in training", "training",
         "Claim: models trained on features of higher SNR are more robust.",
         ("feature_snr",),
         "Not measured here: it takes training. Run the study feature-snr and give its folder with --study.", STORED,
     ),
     Chapter(
-        "S3", "Information over the spectrum",
+        "S3", "Information over the spectrum", "profile",
         "Claim: a model's predictive information can be shared out over frequency bands, over all orders in which "
         "bands could be revealed, and models differ in where it lies.",
         ("profiles", "surviving"), "No decomposition of these models could be made.",
     ),
     Chapter(
-        "S4", "Frequency response",
+        "S4", "Frequency response", "response",
         "Claim: a model responds to spatial frequencies unequally, and that response together with a perturbation's "
         "spectrum says what the perturbation costs.",
         ("response",), "No response of these models could be measured.",
     ),
     Chapter(
-        "S5", "Score and adversarial robustness",
+        "S5", "Score and adversarial robustness", "score",
         "Claim: the profile, made one number, goes with adversarial robustness over many models.",
         ("relate",), "Not shown.", ZOO,
     ),
     Chapter(
-        "S6", "Label noise in training",
+        "S6", "Label noise in training", "label noise",
         "Claim: the profile moves over the epochs, and differently with labels that are partly wrong.",
         ("label_noise",),
         "Not measured here: it takes training. Run the study label-noise and give its folder with --study.", STORED,
@@ -165,10 +166,10 @@ def _chapter(chapter: Chapter, material: Material | None, no_zoo: str) -> tuple[
         blocks += [Text((section.reading,))] if section.reading else []
         blocks += section.blocks
     if not found:
-        why = f" {no_zoo[:1].upper()}{no_zoo[1:]}." if chapter.source == ZOO and no_zoo else ""
+        why = f" {no_zoo}." if chapter.source == ZOO and no_zoo else ""
         blocks = [Text((chapter.absent + why,), "note")]
     title = f"{chapter.label}. {chapter.name}"
-    section = Section(chapter.label.lower(), chapter.label, title, tuple(blocks), chapter.claim)
+    section = Section(chapter.label.lower(), f"{chapter.label} {chapter.short}", title, tuple(blocks), chapter.claim)
     return chapter, section, bool(found)
 
 

@@ -8,13 +8,17 @@ from typing import Any
 
 from spectrobe.engine.store import RunFolder
 from spectrobe.errors import InputError, RunFolderError, SpectrobeError
-from spectrobe.models.zoo import zoo_folder
+from spectrobe.models.zoo import FOLDER_VARIABLE, zoo_folder
 from spectrobe.studies.kinds import kind_of
 from spectrobe.studies.relate.result import RelateResult
 from spectrobe.studies.runs import load
 
 ZOO_RUN = "relate"
 """Folder of the stored run that relates scores to robustness, in the zoo's own folder."""
+_NONE = (
+    "The zoo's stored runs come with spectrobe's repository, not with the package, and there are none here: give a run "
+    f"of relate with --zoo, or the zoo's folder in {FOLDER_VARIABLE}"
+)
 TRAINING = ("feature_snr", "label_noise")
 """Studies that train models: the second and the sixth claim."""
 
@@ -28,8 +32,8 @@ def zoo_run(given: str | os.PathLike[str] | None) -> tuple[str, str]:
     if given is None:
         try:
             return _relation(zoo_folder()), ""
-        except SpectrobeError as error:
-            return "", str(error)
+        except SpectrobeError:
+            return "", _NONE
     return _relation(given), ""
 
 
