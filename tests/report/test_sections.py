@@ -274,7 +274,7 @@ class TestProvenance:
         commands = {run.kind: shlex.split(command_of(run)) for run in material(runs).runs}
         assert commands["decompose"][:4] == ["spectrobe", "decompose", "fine", "tensors"]
         settings = "--value usable-information --absence mean --design exact --confidence 0.95 --seed 0"
-        assert commands["decompose"][4:] == f"--bands square:4 {settings}".split()
+        assert commands["decompose"][4:] == f"--bands square:4 {settings} --precision float32 --batch-size 64".split()
         assert "--perturb gaussian_noise:1,gaussian_noise:2,gaussian_noise:3,contrast:3" in " ".join(commands["snr"])
         assert commands["robustness"][:4] == ["spectrobe", "robustness", "fine", "tensors"]
 

@@ -31,6 +31,7 @@ COMMANDS = (
     "show",
     "report",
     "figure",
+    "poster",
     "explore",
     "demo",
     "list",

@@ -78,7 +78,8 @@ class Adapter(Model):
         if self.mean is None or self.std is None:
             return x
         if x.device not in self._constants:
-            mean, std = (torch.tensor(values, device=x.device).view(1, -1, 1, 1) for values in (self.mean, self.std))
+            with torch.inference_mode(False):  # they are kept, and a later pass may want gradients
+                mean, std = (torch.tensor(one, device=x.device).view(1, -1, 1, 1) for one in (self.mean, self.std))
             self._constants[x.device] = mean, std
         mean, std = self._constants[x.device]
         return x.sub(mean).div_(std)

@@ -42,6 +42,8 @@ class Model(ABC):
     before the first forward pass), `mean` and `std` (one float a channel, or None: no normalisation),
     `device`, `differentiable` (gradients reach the pixels), `precisions` (those that `prepared` takes), and
     `class_names` (or None); they implement `forward` and `identity`.
+    `written` is the model string that opened it, with what was said beside the string; empty for objects. It is how to
+    open the model again, and no part of what it is.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Model(ABC):
     differentiable: bool = True
     precisions: tuple[Precision, ...] = ("float32",)
     class_names: tuple[str, ...] | None = None
+    written: str = ""
 
     @abstractmethod
     def forward(self, pixels: Tensor) -> Tensor:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote
 
 from spectrobe.errors import InputError
 from spectrobe.models.base import Model
@@ -75,7 +75,21 @@ def open_string(text: str, given: dict[str, object]) -> Model:
     if unknown:
         known = ", ".join(scheme.known_options)
         raise InputError(f"unknown option {', '.join(sorted(unknown))} of {name}: models; known are {known}")
-    return scheme.open(target, ModelOptions.parse(options))
+    model = scheme.open(target, ModelOptions.parse(options))
+    model.written = _written(f"{name}:{target}", options)
+    return model
+
+
+def _written(name: str, options: Mapping[str, object]) -> str:
+    """A model string with these options; what may only stand beside it is left out."""
+    said = []
+    for key, value in options.items():
+        several = isinstance(value, list | tuple)
+        if key in ("allow_pickle", "device") or (several and key in ("class_names", "prompts")):
+            continue
+        text = ("x" if key == "size" else ",").join(map(str, value)) if several else str(value)  # type: ignore[call-overload]
+        said.append(f"{key}={quote(text, safe='/:,+')}")
+    return name + ("?" + "&".join(said) if said else "")
 
 
 def _query(text: str, query: str) -> dict[str, str]:

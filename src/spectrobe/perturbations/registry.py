@@ -58,6 +58,12 @@ def names() -> tuple[str, ...]:
     return tuple(dict.fromkeys([*_TABLE, *plugin_names(ENTRY_POINTS)]))
 
 
+def attacks_a_model(name: str) -> bool:
+    """Whether a perturbation of spectrobe's own, or one that is loaded already, needs a model; nothing is imported."""
+    entry = _TABLE.get(name)
+    return entry is not None and entry.needs_model
+
+
 def lookup(name: str) -> Entry:
     """The table's row for `name`; InputError with the nearest names when there is none."""
     if check_name(name, "a perturbation") not in _TABLE:

@@ -43,8 +43,7 @@ def report(
     The page opens from the disk, asks for nothing from elsewhere, and is the same for the same runs.
     Raises InputError, or RunFolderError where a run cannot be read; nothing is written then.
     """
-    if isinstance(photographs, bool) or not isinstance(photographs, int) or not 0 <= photographs <= MOST_PHOTOGRAPHS:
-        raise InputError(f"expected 0 to {MOST_PHOTOGRAPHS} photographs, got {photographs!r}")
+    check_photographs(photographs)
     columns = {"class_map": class_map, "image_column": image_column, "label_column": label_column}
     wanted = Photographs(photographs, _several(images), _several(models), columns)
     page = page_of(Material(open_runs(results), show_paths, wanted))
@@ -52,14 +51,26 @@ def report(
     return os.fspath(path)
 
 
+def check_photographs(count: int) -> None:
+    """InputError unless so many photographs a run can be shown."""
+    if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= MOST_PHOTOGRAPHS:
+        raise InputError(f"expected 0 to {MOST_PHOTOGRAPHS} photographs, got {count!r}")
+
+
 def page_of(material: Material) -> str:
     """The page as HTML."""
     sections = written(material)
-    files = [file_in(name) for name, _ in material.names]
     models = plural(len(material.model_names), "model")
     subtitle = plural(len(material.runs), "run") + (f", {models}" if material.model_names else "")
-    paths = [path for path in (*files, *(run.folder for run in material.given)) if "/" in path]
-    return render(_question(material), subtitle, sections, show_paths=material.show_paths, known_paths=paths)
+    return render(
+        _question(material), subtitle, sections, show_paths=material.show_paths, known_paths=paths_of(material)
+    )
+
+
+def paths_of(material: Material) -> list[str]:
+    """Paths of this machine that the runs are known to hold."""
+    files = [file_in(name) for name, _ in material.names]
+    return [path for path in (*files, *(run.folder for run in material.given)) if "/" in path]
 
 
 def _question(material: Material) -> str:

@@ -10,52 +10,114 @@ from spectrobe.bands import BandPartition
 from spectrobe.report.runs import Run
 
 Words = list[str]
+_MODEL_OPTIONS = ("num_classes", "mean", "std", "size", "crop", "interpolation")
 
 
 def command_of(run: Run) -> str:
     """One line for a shell; only the command's name and data where run.json does not say more."""
-    identity = run.identity
-    if not identity:
+    if run.kind == "relate" and run.result is not None:
+        return f"spectrobe relate RUN... {shlex.join(_relate(run))}"
+    if not run.identity:
         return f"spectrobe {run.kind} ...  (made from Python: no run.json says how)"
-    words = _WRITTEN.get(run.kind, _plain)(identity)
-    return shlex.join(["spectrobe", run.kind, *words])
+    words = _WRITTEN.get(run.kind, _plain)(run)
+    return shlex.join(["spectrobe", run.kind, *words, *_loading(run.identity)])
 
 
-def _decompose(identity: Mapping[str, Any]) -> Words:
-    settings, selection = identity["settings"], identity.get("selection") or {}
-    words = [settings["model_name"], settings["data_name"], "--bands", str(BandPartition.from_dict(settings["bands"]))]
+def _decompose(run: Run) -> Words:
+    identity, settings, selection = _parts(run)
+    words = [_model(run), settings["data_name"]]
+    words += ["--bands", str(BandPartition.from_dict(settings["bands"]))]
     for name in ("value", "absence", "design", "confidence", "seed"):
         words += [f"--{name}", str(settings[name])]
     flags = [f"--{name}" for name in ("force", "clip") if settings.get(name)]
-    return words + _given(selection, "images", "tolerance") + flags
+    return words + _given(selection, "images", "tolerance") + flags + _asked(identity)
 
 
-def _snr(identity: Mapping[str, Any]) -> Words:
-    settings, selection = identity["settings"], identity.get("selection") or {}
+def _response(run: Run) -> Words:
+    identity, settings, selection = _parts(run)
+    words = [_model(run), settings["data_name"]]
+    items = [one["name"] for one in identity.get("conditions") or []]
+    words += ["--perturb", ",".join(items)] if items else []
+    words += ["--bands", str(BandPartition.from_dict(settings["bands"]))]
+    words += ["--powers", ",".join(map(repr, settings["powers"])), "--under", settings["under"] or "none"]
+    for name in ("absence", "confidence", "seed"):
+        words += [f"--{name}", str(settings[name])]
+    plan = settings.get("heat_map")
+    if plan:
+        words += ["--heat-map", repr(plan["norm"]), "--heat-map-step", str(plan["step"])]
+        words += ["--heat-map-images", str(plan["images"])]
+    return words + _given(selection, "images") + _asked(identity)
+
+
+def _snr(run: Run) -> Words:
+    identity, settings, selection = _parts(run)
     words = [settings["data_name"], "--bands", str(BandPartition.from_dict(settings["bands"]))]
     items = [one["item"] for one in identity.get("perturbations") or []]
     words += ["--perturb", ",".join(items)] if items else ["--against", "NOISY"]
-    words += ["--model", settings["model_name"]] if settings["model_name"] else []
+    words += ["--model", _model(run)] if settings["model_name"] else []
     for name in ("dc", "summary", "confidence", "seed"):
         words += [f"--{name}", str(settings[name])]
     words += _given(settings, "border", "quantize") + ["--luminance"] * bool(settings["luminance"])
     return words + _given(selection, "size", "patch", "images")
 
 
-def _robustness(identity: Mapping[str, Any]) -> Words:
-    settings, selection = identity["settings"], identity.get("selection") or {}
-    words = [settings["model_name"], settings["data_name"]]
+def _robustness(run: Run) -> Words:
+    identity, settings, selection = _parts(run)
+    words = [_model(run), settings["data_name"]]
     items = [one["name"] for one in identity.get("conditions") or [] if one["kind"] != "folder"]
     words += ["--perturb", ",".join(items)] if items else []
     for name in ("confidence", "seed"):
         words += [f"--{name}", str(settings[name])]
-    return words + _given(selection, "images")
+    words += ["--against", "NOISY"] if any(one["kind"] == "folder" for one in identity.get("conditions") or []) else []
+    return words + _given(selection, "images") + _asked(identity)
 
 
-def _plain(identity: Mapping[str, Any]) -> Words:
-    settings = identity.get("settings")
-    known = settings if isinstance(settings, Mapping) else {}
-    return [str(known[name]) for name in ("model_name", "data_name") if known.get(name)]
+def _track(run: Run) -> Words:
+    identity, settings, _ = _parts(run)
+    words = [str(one["file"]) for one in (run.about.get("checkpoints") or {}).values()]
+    words += ["--model", str(identity["model"]), "--data", str(identity["data"].get("name"))]
+    words += ["--bands", str(BandPartition.from_dict(settings["bands"]))]
+    for name in ("value", "absence", "design", "confidence", "seed"):
+        words += [f"--{name}", str(settings[name])]
+    words += _given(settings, "images") + _given(identity.get("model_options") or {}, *_MODEL_OPTIONS)
+    return words + _asked({"asked": settings}) + ["--force"] * bool(settings.get("force"))
+
+
+def _relate(run: Run) -> Words:
+    settings = run.result.settings
+    words = ["--value", ",".join(settings.values)]
+    words += [word for name in ("only", "without") for one in getattr(settings, name) for word in (f"--{name}", one)]
+    return [*words, "--confidence", str(settings.confidence), "--seed", str(settings.seed)]
+
+
+def _plain(run: Run) -> Words:
+    _, settings, _ = _parts(run)
+    names = (_model(run), settings.get("data_name"))
+    return [str(name) for name in names if name]
+
+
+def _parts(run: Run) -> tuple[Mapping[str, Any], Mapping[str, Any], Mapping[str, Any]]:
+    """What run.json says: all of it, the settings, which images were chosen."""
+    identity = run.identity
+    settings, selection = identity.get("settings"), identity.get("selection")
+    return identity, settings if isinstance(settings, Mapping) else {}, selection or {}
+
+
+def _model(run: Run) -> str:
+    """The model string, with the options that were said beside it."""
+    _, settings, _ = _parts(run)
+    return str(run.about.get("written") or settings.get("model_name") or "")
+
+
+def _asked(identity: Mapping[str, Any]) -> Words:
+    """How it was to run, where that was said."""
+    asked = {name: value for name, value in (identity.get("asked") or {}).items() if value != "auto"}
+    return _given(asked, "precision", "batch_size")
+
+
+def _loading(identity: Mapping[str, Any]) -> Words:
+    loader = identity.get("loader")
+    return ["--on-bad-image", "skip"] if isinstance(loader, Mapping) and loader.get("on_bad_image") == "skip" else []
 
 
 def _given(source: Mapping[str, Any], *names: str) -> Words:
@@ -65,12 +127,14 @@ def _given(source: Mapping[str, Any], *names: str) -> Words:
         value = source.get(name)
         if value is not None:
             text = "x".join(map(str, value)) if isinstance(value, list) else str(value)
-            words += [f"--{name}", text]
+            words += [f"--{name.replace('_', '-')}", text]
     return words
 
 
-_WRITTEN: dict[str, Callable[[Mapping[str, Any]], Words]] = {
+_WRITTEN: dict[str, Callable[[Run], Words]] = {
     "decompose": _decompose,
+    "response": _response,
     "robustness": _robustness,
     "snr": _snr,
+    "track": _track,
 }

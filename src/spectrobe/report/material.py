@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
 from spectrobe.errors import SpectrobeError
 from spectrobe.figures.style import Look, looks
+from spectrobe.perturbations.registry import attacks_a_model
 from spectrobe.report.naming import ModelKey, ModelName, model_names
 from spectrobe.report.photographs.reopen import Opener, namer
 from spectrobe.report.runs import Run
+from spectrobe.studies.paths import short_name
 from spectrobe.studies.score_under import ScoreUnder, score_under
+from spectrobe.studies.snr.result import SnrResult
 
 T = TypeVar("T")
 
@@ -71,11 +74,36 @@ class Material:
     def survivals(self) -> tuple[tuple[Run, ScoreUnder], ...]:
         """Each decomposition under each measured perturbation, where their bands are the same."""
         found: list[tuple[Run, ScoreUnder]] = []
-        for run in self.of("decompose"):
+        for run, own in self._decomposed:
             for snr in self.of("snr"):
                 scores, _ = attempt(lambda run=run, snr=snr: score_under(run.result, snr.result))  # type: ignore[misc]
-                found += [(run, score) for score in (scores or {}).values()]
+                for name, score in (scores or {}).items():
+                    attacked = attacked_model(snr.result.results[name])
+                    if attacked in ("", own):  # another model's attack says nothing of this one
+                        found.append((run, score))
         return tuple(found)
+
+    @property
+    def _decomposed(self) -> Iterator[tuple[Run, str]]:
+        """Each decomposition, and the name that its model has outside this report."""
+        for given, run in zip(self.given, self.runs, strict=True):
+            if run.kind == "decompose" and run.result is not None:
+                yield run, given.model_name
+
+    @cached_property
+    def snr_results(self) -> tuple[SnrResult, ...]:
+        """Every measured perturbation; an attack on several models names the model, which tells them apart."""
+        results = [result for run in self.of("snr") for result in run.result.results.values()]
+        names = [result.perturbation for result in results]
+        return tuple(self._named(result) if names.count(result.perturbation) > 1 else result for result in results)
+
+    def _named(self, result: SnrResult) -> SnrResult:
+        model = attacked_model(result)
+        if not model:
+            return result
+        shown = next((one.shown for (name, _), one in self.names.items() if name == model), short_name(model))
+        name = f"{result.perturbation} on {shown}"
+        return replace(result, settings=replace(result.settings, perturbation=name))
 
     @cached_property
     def opener(self) -> Opener:
@@ -90,6 +118,11 @@ class Material:
     def key(self, model: str) -> str:
         """What switches a model on and off in every chart."""
         return f"m{self.model_names.index(model)}"
+
+
+def attacked_model(result: SnrResult) -> str:
+    """Whose gradients made the perturbation; empty where it needs no model, or is a function of the user's own."""
+    return result.settings.model_name if attacks_a_model(result.perturbation.partition(":")[0]) else ""
 
 
 def model_label(run: Run) -> str:

@@ -122,7 +122,7 @@ def _score(result: DecomposeResult) -> str:
 
 
 def _perturbations(material: Material) -> list[str]:
-    results = [result for run in material.of("snr") for result in run.result.results.values()]
+    results = material.snr_results
     if len(results) <= _FEW:
         return [snr_sentence(result) for result in results]
     told = []

@@ -35,8 +35,7 @@ _SHADING_OF_MANY = (
 
 def section(material: Material) -> Section | None:
     """A panel a perturbation, for each set of runs that can share axes."""
-    results = [result for run in material.of("snr") for result in run.result.results.values()]
-    groups = grouped(results, _shared)
+    groups = grouped(material.snr_results, _shared)
     if not groups:
         return None
     blocks: list[object] = []

@@ -148,6 +148,7 @@ def prepare(
         lambda: _settle(execution, opened, evaluator),
         progress=progress,
         warnings=opened.warnings,
+        written=opened.model.written,
         files={FILE: lambda: absence_file(absence, sources)} if absence.state else {},
         made_from=made_from,
         defaults={"value": DEFAULT_VALUE, "absence": DEFAULT_ABSENCE, "score": DEFAULT_SCORE},

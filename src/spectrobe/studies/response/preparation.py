@@ -180,6 +180,7 @@ def prepare(
         lambda: {"batch_size": _batch_size(opened, execution["batch_size"], player.passes_per_image)},
         progress=progress,
         warnings=opened.warnings,
+        written=opened.model.written,
         files={FILE: lambda: absence_file(absence, sources)} if absence.state else {},
         made_from=made_from,
         views=[asdict(view) for view in player.views],

@@ -157,6 +157,7 @@ def prepare(
         lambda: {"batch_size": _batch_size(opened, execution["batch_size"])},
         progress=progress,
         warnings=opened.warnings,
+        written=opened.model.written,
     )
     size = run.settled["batch_size"]
     progress.note(f"float32, batches of {size}")

@@ -145,6 +145,7 @@ def prepare_snr(
         lambda: {"batch_size": measurer.batch_size},
         progress=progress,
         warnings=warnings,
+        written="" if opened.model is None else opened.model.written,
         defaults={"dc": "apart", "summary": "median", "quantize": None, "border": None},
     )
     for warning in warnings:

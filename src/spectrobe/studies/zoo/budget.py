@@ -20,7 +20,8 @@ from spectrobe.studies.robustness.sanity import expected_passes
 
 BATCH = 32
 """Images a batch that times are taken with."""
-_BACKWARD = 3.0  # a step of a gradient attack costs about three forward passes
+BACKWARD = 3.0
+"""A step of a gradient attack costs about so many forward passes."""
 _GRADIENT_KINDS = ("attack", "minimum-norm")
 
 
@@ -70,7 +71,7 @@ def cost_of(
         gradients = robustness_images * steps
     with model.prepared(device) as forward:
         one = seconds_per_batch(forward, noise(BATCH, shape, device), repeats=1) / BATCH
-    passes = decompose + forward_passes + (_BACKWARD - 1) * gradients
+    passes = decompose + forward_passes + (BACKWARD - 1) * gradients
     return Cost(name, (shape[1], shape[2]), decompose, forward_passes, one * passes)
 
 

@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import os
-import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from spectrobe.bands import BandPartition
-from spectrobe.data import open_data
-from spectrobe.data.base import ImageData
-from spectrobe.data.cached import CachedData, PixelCache
 from spectrobe.engine.absence import DEFAULT_ABSENCE, absence_classes
-from spectrobe.engine.devices import resolve_device
 from spectrobe.engine.progress import Progress, Silent
 from spectrobe.engine.store import RunFolder
-from spectrobe.errors import InputError, SpectrobeError
 from spectrobe.game.values import DEFAULT_VALUE
-from spectrobe.models import open_model
-from spectrobe.models.base import Model
 from spectrobe.studies.decompose import study as decompose_study
 from spectrobe.studies.relate.correlate import FEWEST
 from spectrobe.studies.relate.gather import ZOO_FILE
@@ -31,8 +21,7 @@ from spectrobe.studies.robustness import study as robustness_study
 from spectrobe.studies.robustness.conditions import Perturbations, Plan
 from spectrobe.studies.zoo.budget import Cost, cost_of, summary
 from spectrobe.studies.zoo.models_file import ZooEntry, read_models, zoo_entries
-
-_DETAILS = "failed.txt"
+from spectrobe.studies.zoo.shared import SharedModels
 
 
 @dataclass(frozen=True)
@@ -54,19 +43,12 @@ class ZooResult:
 class _Zoo:
     """What all models of one call share. game, measuring, common: settings of decompose, of robustness, of both."""
 
-    entries: list[ZooEntry]
-    data: Any
+    shared: SharedModels
     plans: list[Plan]
     absences: tuple[str, ...]
     game: Mapping[str, Any]
     measuring: Mapping[str, Any]
     common: Mapping[str, Any]
-    device: str
-    columns: Mapping[str, Any]
-    allow_pickle: bool
-    out: str
-    cache: PixelCache = field(default_factory=PixelCache)
-    failed: dict[str, str] = field(default_factory=dict)
 
 
 def measure_zoo(
@@ -119,68 +101,38 @@ def measure_zoo(
     plans = robustness_study.check_choices(perturbations, None, None, data, many, confidence, batch_size, on_bad_image)
     common = {"confidence": confidence, "seed": seed, "batch_size": batch_size, "on_bad_image": on_bad_image}
     game = {"bands": partition, "value": value, "design": design, "precision": precision, "images": images}
+    columns = {"class_map": class_map, "image_column": image_column, "label_column": label_column}
+    shared = SharedModels(data, columns, device, allow_pickle, os.fspath(out))
     zoo = _Zoo(
-        entries=entries,
-        data=data,
+        shared=shared,
         plans=plans,
         absences=absences,
         game=game,
         measuring={"perturbations": perturbations, "images": many},
         common=common,
-        device=device,
-        columns={"class_map": class_map, "image_column": image_column, "label_column": label_column},
-        allow_pickle=allow_pickle,
-        out=os.fspath(out),
     )
-    with RunFolder(zoo.out).lock():
-        costs = _each(zoo, entries, lambda entry: _cost(zoo, entry))
+    with RunFolder(shared.out).lock():
+        costs = shared.each(entries, lambda entry: _cost(zoo, entry))
         if tell_budget is not None:
             tell_budget(list(costs.values()))
         else:
             progress.note("; ".join(summary(list(costs.values()))))
         if budget_only:
-            return ZooResult(tuple(entries), tuple(costs.values()), (), zoo.failed, None, "only counted")
-        RunFolder(zoo.out).write_json(ZOO_FILE, {"models": [entry.facts() for entry in entries]})
+            return ZooResult(tuple(entries), tuple(costs.values()), (), shared.failed, None, "only counted")
+        RunFolder(shared.out).write_json(ZOO_FILE, {"models": [entry.facts() for entry in entries]})
         able = [entry for entry in entries if entry.name in costs]
-        measured = _each(zoo, able, lambda entry: _measure(zoo, entry, progress))
+        measured = shared.each(able, lambda entry: _measure(zoo, entry, progress))
     found, why = _relation(zoo, measured, relate_with or {}, progress)
-    return ZooResult(tuple(entries), tuple(costs.values()), tuple(measured), zoo.failed, found, why)
-
-
-def _each(zoo: _Zoo, entries: Sequence[ZooEntry], do: Callable[[ZooEntry], Any]) -> dict[str, Any]:
-    """What is done for every entry, by name; those on which it fails go to `failed`. InputError when all do."""
-    found = {}
-    for entry in entries:
-        run = RunFolder(f"{zoo.out}/{entry.folder}")
-        try:
-            found[entry.name] = do(entry)
-        except Exception as error:  # somebody's model: the others go on
-            text = " ".join(str(error).split())
-            zoo.failed[entry.name] = text if isinstance(error, SpectrobeError) else f"{type(error).__name__}: {text}"
-            run.write_bytes(_DETAILS, traceback.format_exc().encode())
-            continue
-        if run.exists(_DETAILS):
-            run.filesystem.rm(f"{run.root}/{_DETAILS}")  # of an earlier call
-    if not found:
-        first, why = next(iter(zoo.failed.items()))
-        raise InputError(f"none of the {len(zoo.entries)} models can be measured; {first}: {why}")
-    return found
-
-
-def _opened(zoo: _Zoo, entry: ZooEntry) -> tuple[Model, ImageData, torch.device]:
-    model = open_model(entry.model, **entry.options, allow_pickle=zoo.allow_pickle)
-    device = resolve_device(zoo.device, model, given_by_name=True)
-    images = open_data(zoo.data, n_classes=model.n_classes, class_names=model.class_names, **zoo.columns)
-    return model, CachedData(images, zoo.cache), device
+    return ZooResult(tuple(entries), tuple(costs.values()), tuple(measured), shared.failed, found, why)
 
 
 def _cost(zoo: _Zoo, entry: ZooEntry) -> Cost:
-    model, data, device = _opened(zoo, entry)
+    model, data, device = zoo.shared.opened(entry)
     return cost_of(
         entry.name,
         model,
         data,
-        f"{zoo.out}/{entry.folder}",
+        f"{zoo.shared.out}/{entry.folder}",
         bands=zoo.game["bands"],
         design=zoo.game["design"],
         absences=zoo.absences,
@@ -193,8 +145,8 @@ def _cost(zoo: _Zoo, entry: ZooEntry) -> Cost:
 
 def _measure(zoo: _Zoo, entry: ZooEntry, progress: Progress) -> None:
     """All runs of one model; those that are done return at once."""
-    model, data, device = _opened(zoo, entry)
-    folder = f"{zoo.out}/{entry.folder}"
+    model, data, device = zoo.shared.opened(entry)
+    folder = f"{zoo.shared.out}/{entry.folder}"
     shared: dict[str, Any] = {**zoo.common, "device": str(device), "progress": progress}
     for absence in zoo.absences:
         progress.note(f"{entry.name}: decompose, absence {absence}")
@@ -203,7 +155,7 @@ def _measure(zoo: _Zoo, entry: ZooEntry, progress: Progress) -> None:
     progress.note(f"{entry.name}: robustness")
     result = robustness_study.robustness(model, data, out=f"{folder}/robustness", **zoo.measuring, **shared)
     for name, why in result.failed.items():
-        zoo.failed[f"{entry.name} under {name}"] = why
+        zoo.shared.failed[f"{entry.name} under {name}"] = why
 
 
 def _relation(
@@ -212,7 +164,7 @@ def _relation(
     if len(measured) < FEWEST:
         return None, f"{len(measured)} models were measured, of which at least {FEWEST} are needed to relate anything"
     seed, confidence = zoo.common["seed"], zoo.common["confidence"]
-    return relate(zoo.out, seed=seed, confidence=confidence, progress=progress, **more), ""
+    return relate(zoo.shared.out, seed=seed, confidence=confidence, progress=progress, **more), ""
 
 
 def _absences(absence: str | Sequence[str]) -> tuple[str, ...]:

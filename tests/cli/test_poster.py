@@ -1,0 +1,198 @@
+"""`spectrobe poster`: six claims on one page, three of them measured, and gone on with where it was."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+import spectrobe as sb
+from spectrobe.studies.relate.study import relate
+from tests.cli.calls import Cli, Outcome
+from tests.report.cases import Page, read
+
+NETS = """
+import os
+import torch
+from torch import nn
+
+passes = 0
+
+def net(seed):
+    torch.manual_seed(seed)
+    module = nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 3))
+    with torch.no_grad():
+        colour = torch.zeros(3, 3, 256)
+        colour[torch.arange(3), torch.arange(3)] = 0.15
+        module[1].weight.copy_(colour.flatten(1) + 0.02 * seed * torch.randn(3, 768))
+    return module
+
+def a(): return net(0)
+def b(): return net(1)
+def broken(): raise RuntimeError("planted: <script>no such layer")
+
+def steps(x):
+    return torch.round(20 * x.detach().mean((2, 3))) * 2
+
+def stopped(x):
+    global passes
+    passes += 1
+    if passes == int(os.environ.get("STOP_AFTER", "0")):
+        os.kill(os.getpid(), 2)
+    return 40 * x.mean((2, 3))
+"""
+A, B = "python:posternets:a?num_classes=3", "python:posternets:b?num_classes=3"
+FOLDER = "python-posternets-a-num_classes-3"
+PERTURB = "contrast:2,fgsm_linf:eps=4/255"
+SETTINGS: tuple[object, ...] = ("--perturb", PERTURB, "--bands", 2, "--images", 6, "--batch-size", 16, "--photographs", 1)
+
+
+@pytest.fixture
+def poster(cli: Cli, world: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
+    """The command on the images of `world`, where no zoo is installed."""
+    (world / "posternets.py").write_text(NETS)
+    monkeypatch.setenv("SPECTROBE_ZOO", "no-such-folder")
+
+    def run(*models: object, **options: object) -> Outcome:
+        more = [word for name, value in options.items() for word in (f"--{name}", value)]
+        return cli("poster", *models, world / "images", *SETTINGS, "--class-map", world / "map.json", *more)
+
+    return run
+
+
+def page_in(folder: str) -> Page:
+    return read(Path(folder, "poster.html").read_text(encoding="utf-8"))
+
+
+def chapters(page: Page) -> list[str]:
+    """The anchors of the page's sections, in order."""
+    return [found["id"] or "" for tag, found in page.tags if tag == "section"]
+
+
+def test_six_claims_in_the_posters_order(poster: Cli) -> None:
+    outcome = poster(A, B, out="p")
+    assert outcome.code == 0, outcome.err
+    assert outcome.out == "p/poster.html\n"
+    page = page_in("p")
+    assert chapters(page)[:8] == ["answer", "claims", "s1", "s2", "s3", "s4", "s5", "s6"]
+    assert "Why is one of these 2 models more robust to perturbations than another?" in page.text
+    # what was measured is there, what was not says so in its place
+    assert page.text.count("not measured") == 3 and page.text.count("your models") == 3
+    for told in ("Run the study feature-snr", "Run the study label-noise", "give a run of relate with --zoo"):
+        assert told in page.text
+    # corruptions once, as both models are given the same pixels; the attack on each, under its name
+    snr = {name: sb.load(f"p/{name}/snr").results for name in (FOLDER, FOLDER.replace("-a-", "-b-"))}
+    assert [list(found) for found in snr.values()] == [["contrast:2", "fgsm_linf:eps=4/255"], ["fgsm_linf:eps=4/255"]]
+    assert page.text.count("fgsm_linf:eps=4/255 on python:posternets:a") > 1
+    for part in ("decompose", "response"):
+        assert sb.load(f"p/{FOLDER}/{part}").n_images == 6
+    assert str(Path.cwd()) not in page.source
+
+
+def test_the_cost_is_told_first_and_counted_right(poster: Cli) -> None:
+    counted = poster(A, out="p", **{"budget": "--json"})
+    assert counted.code == 0 and not Path("p").exists()
+    [cost] = counted.result["models"]  # type: ignore[misc]
+    done = poster(A, out="p")
+    assert "forward passes" in done.err.partition("\n")[0]
+    # 2 bands: 3 coalitions, the empty one is shared
+    assert cost["passes"]["decompose"] == 3 * 6
+    assert cost["passes"]["response"] == sb.load(f"p/{FOLDER}/response").forward_passes
+    assert cost["seconds"] > 0
+
+
+def test_the_same_call_goes_on_and_computes_nothing_twice(poster: Cli) -> None:
+    assert poster(A, out="p").code == 0
+    before = {path: path.read_bytes() for path in Path("p").rglob("*") if path.is_file()}
+    again = poster(A, out="p")
+    assert again.code == 0 and "nothing is left to measure" in again.err
+    assert {path: path.read_bytes() for path in before} == before
+    other = poster(A, out="p", seed=1)
+    assert other.code == 2 and other.err.count("\n") > 0 and "holds a run of other settings" in other.err
+
+
+def test_interrupted_it_goes_on(poster: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = "python:posternets:stopped?num_classes=3"
+    monkeypatch.setenv("STOP_AFTER", "24")
+    outcome = poster(model, out="p")
+    sys.modules.pop("posternets", None)
+    assert outcome.code == 130 and "the same call goes on from there" in outcome.err
+    assert not Path("p/poster.html").exists()
+    kept = {path: os.stat(path).st_mtime_ns for path in Path("p").rglob("result.json")}
+    assert kept, "it was stopped before anything was finished"
+    monkeypatch.setenv("STOP_AFTER", "0")
+    assert poster(model, out="p").code == 0
+    assert {path: os.stat(path).st_mtime_ns for path in kept} == kept and Path("p/poster.html").exists()
+
+
+def test_what_fails_is_listed_and_the_rest_goes_on(poster: Cli) -> None:
+    outcome = poster(A, "python:posternets:broken", "python:posternets:steps?num_classes=3", out="p")
+    assert outcome.code == 1
+    page = page_in("p")
+    for told in ("planted: <script>no such layer", "python:posternets:steps?num_classes=3 under fgsm_linf:eps=4/255"):
+        assert told in outcome.err and told in page.text
+    assert "<script>no such layer" not in page.source
+    assert "python:posternets:steps" in page.text.partition("S1. ")[0]  # its profile is there all the same
+
+
+def stored_relation(folder: str) -> None:
+    """A zoo's stored run: three models of the numbers given."""
+    tables = {"accuracy": {"x": 0.1, "y": 0.2, "z": 0.3}}
+    relate([], scores={"score": {"x": 1.0, "y": 2.0, "z": 3.0}}, against=tables, n_resamples=100, n_permutations=100).save(
+        folder
+    )
+
+
+def test_a_stored_zoo_is_marked_as_not_the_users(poster: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored_relation("zoo/relate")
+    outcome = poster(A, out="p", zoo="zoo")
+    assert outcome.code == 0, outcome.err
+    page = page_in("p")
+    chapter = page.text.partition("S5. ")[2].partition("S6. ")[0]
+    assert "These are not your models, and not your images: 3 models" in chapter
+    assert "3 models" not in page.text.partition("Six claims about")[0]  # the answer is about the user's
+    assert page.text.count("not measured") == 2
+
+
+def test_stored_runs_of_another_kind_are_refused_before_anything_is_measured(poster: Cli) -> None:
+    assert poster(A, out="p").code == 0
+    run = f"p/{FOLDER}/decompose"
+    for options, told in (
+        ({"study": run}, "expected a run of the study feature-snr or label-noise, got one of decompose"),
+        ({"zoo": run}, "expected a run of relate, got a run of another command"),
+        ({"zoo": "nowhere"}, "expected a finished run of relate, here or in relate/, found none"),
+        ({"photographs": 13}, "expected 0 to 12 photographs, got 13"),
+        ({"perturb": ","}, "expected at least one perturbation"),
+        ({"perturb": "contast:2"}, "contast"),
+        ({"images": 1}, "at least 2"),
+    ):
+        outcome = poster(A, out="q", **options)
+        assert outcome.code == 2 and told in outcome.err and outcome.err.count("\n") == 1, outcome.err
+    assert not Path("q").exists()
+
+
+def test_images_without_labels_are_refused(cli: Cli, poster: Cli, world: Path) -> None:
+    outcome = cli("poster", A, world / "unlabelled", *SETTINGS, "--quiet")
+    assert outcome.code == 2 and "label" in outcome.err and outcome.err.count("\n") == 1
+    outcome = cli("poster", A)
+    assert outcome.code == 2 and "missing argument 'DATA'" in outcome.err
+
+
+def test_json(poster: Cli) -> None:
+    outcome = poster(A, out="p", **{"seed": 0, "quiet": "--json"})
+    found = json.loads(outcome.out)
+    assert (found["kind"], found["file"], found["failed"]) == ("poster", "p/poster.html", {})
+    assert [re.sub(r".*/", "", run) for run in found["runs"]] == ["snr", "decompose", "response"]
+
+
+@pytest.mark.slow
+def test_a_quick_look_at_the_demo(cli: Cli) -> None:
+    outcome = cli("poster", "demo:efficientnet-lite0", "demo", "--quick", "--out", "p")
+    assert outcome.code == 0, outcome.err
+    page = page_in("p")
+    assert "demo:efficientnet-lite0 leans on coarse structure" in page.text and "A quick look" in page.text
+    assert page.source.count('<figure class="strip') == 3
