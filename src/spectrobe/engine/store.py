@@ -95,6 +95,17 @@ class RunFolder:
         if self.exists(name):
             self.filesystem.rm(self._full(name))
 
+    def forget(self, folder: str, names: set[str]) -> None:
+        """Remove these files of a subfolder, where they are, and it, when nothing is left there."""
+        place = self._full(folder)
+        if not self.filesystem.isdir(place):
+            return
+        found = [PurePosixPath(one).name for one in self.filesystem.ls(place, detail=False)]
+        for name in names.intersection(found):
+            self.filesystem.rm(f"{place}/{name}")
+        if names.issuperset(found) and self.local:
+            os.rmdir(place)
+
     def read_json(self, name: str) -> dict[str, Any]:
         """A JSON file of the run; refuses a newer schema."""
         try:

@@ -75,7 +75,9 @@ def open_string(text: str, given: dict[str, object]) -> Model:
     if unknown:
         known = ", ".join(scheme.known_options)
         raise InputError(f"unknown option {', '.join(sorted(unknown))} of {name}: models; known are {known}")
-    return scheme.open(target, ModelOptions.parse(options))
+    model = scheme.open(target, ModelOptions.parse(options))
+    model.opened_from = text, {key: value for key, value in given.items() if value is not None and key != "device"}
+    return model
 
 
 def _query(text: str, query: str) -> dict[str, str]:
