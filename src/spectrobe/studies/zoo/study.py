@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,7 @@ from spectrobe.data.base import ImageData
 from spectrobe.data.cached import CachedData, PixelCache
 from spectrobe.engine.absence import DEFAULT_ABSENCE, absence_classes
 from spectrobe.engine.devices import resolve_device
+from spectrobe.engine.executor import Engine, Executor, LocalExecutor, executor_of
 from spectrobe.engine.progress import Progress, Silent
 from spectrobe.engine.store import RunFolder
 from spectrobe.errors import InputError, SpectrobeError
@@ -65,6 +67,7 @@ class _Zoo:
     columns: Mapping[str, Any]
     allow_pickle: bool
     out: str
+    executor: Executor
     cache: PixelCache = field(default_factory=PixelCache)
     failed: dict[str, str] = field(default_factory=dict)
 
@@ -94,6 +97,7 @@ def measure_zoo(
     budget_only: bool = False,
     tell_budget: Callable[[list[Cost]], None] | None = None,
     relate_with: Mapping[str, Any] | None = None,
+    engine: Engine = "local",
     progress: Progress | None = None,
 ) -> ZooResult:
     """Decompose and measure every model on the same images, into OUT/MODEL/, and relate them.
@@ -101,8 +105,8 @@ def measure_zoo(
     models: a TOML file (see `read_models`), or a list of model strings and mappings with the keys of its tables.
     absence: one, several, or "all".   images, robustness_images: how many of the data (default: all, and as many).
     budget_only: only open the models and count.   tell_budget: called with the costs before anything is measured, in
-    place of a note.   relate_with: more arguments of `relate`.   The rest: as `decompose` and `robustness` take
-    them. The same call with the same `out` goes on where it was.
+    place of a note.   relate_with: more arguments of `relate`.   engine: who plays the shards of each run; models come
+    one after the other.   The rest: as `decompose` and `robustness` take them. The same call with the same `out` goes on where it was.
 
     A model that cannot be opened or measured is in `failed`, its traceback in OUT/MODEL/failed.txt, and the others go
     on. Raises InputError when none can be measured, or for what is wrong with any of them.
@@ -119,6 +123,7 @@ def measure_zoo(
     plans = robustness_study.check_choices(perturbations, None, None, data, many, confidence, batch_size, on_bad_image)
     common = {"confidence": confidence, "seed": seed, "batch_size": batch_size, "on_bad_image": on_bad_image}
     game = {"bands": partition, "value": value, "design": design, "precision": precision, "images": images}
+    stack = ExitStack()
     zoo = _Zoo(
         entries=entries,
         data=data,
@@ -131,8 +136,9 @@ def measure_zoo(
         columns={"class_map": class_map, "image_column": image_column, "label_column": label_column},
         allow_pickle=allow_pickle,
         out=os.fspath(out),
+        executor=stack.enter_context(nullcontext(LocalExecutor()) if budget_only else executor_of(engine)),
     )
-    with RunFolder(zoo.out).lock():
+    with stack, RunFolder(zoo.out).lock():
         costs = _each(zoo, entries, lambda entry: _cost(zoo, entry))
         if tell_budget is not None:
             tell_budget(list(costs.values()))
@@ -195,7 +201,7 @@ def _measure(zoo: _Zoo, entry: ZooEntry, progress: Progress) -> None:
     """All runs of one model; those that are done return at once."""
     model, data, device = _opened(zoo, entry)
     folder = f"{zoo.out}/{entry.folder}"
-    shared: dict[str, Any] = {**zoo.common, "device": str(device), "progress": progress}
+    shared: dict[str, Any] = {**zoo.common, "device": str(device), "engine": zoo.executor, "progress": progress}
     for absence in zoo.absences:
         progress.note(f"{entry.name}: decompose, absence {absence}")
         out = f"{folder}/decompose-{absence}"
