@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from spectrobe import integrations as integrations
     from spectrobe.bands import BandPartition as BandPartition
     from spectrobe.data import open_data as open_data
+    from spectrobe.engine.executor import RayOptions as RayOptions
     from spectrobe.errors import SpectrobeError as SpectrobeError
     from spectrobe.game import published as published
     from spectrobe.game.intervals import Estimate as Estimate
@@ -46,6 +47,7 @@ _WHERE = {
     "ResponseResult": "studies.response.result",
     "RelateResult": "studies.relate.result",
     "Probe": "studies.watch.probe",
+    "RayOptions": "engine.executor",
     "RobustnessResult": "studies.robustness.result",
     "SnrResult": "studies.snr.result",
     "SnrStudy": "studies.snr.result",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class SpectrobeError(Exception):
     """Base of all errors raised on purpose. The command line prints its message as one line and exits with 2."""
@@ -36,6 +38,22 @@ class MissingExtraError(SpectrobeError, ImportError):
 
 class RunFolderError(SpectrobeError):
     """A run folder cannot be used: other settings, a newer schema, not writable, damaged."""
+
+
+class ShardsFailedError(SpectrobeError):
+    """Part of a run failed and was set aside, everything else is done and kept; the command line ends with 1.
+
+    shards: index -> (reason in one line, traceback).   left: shards that were not tried.
+    """
+
+    def __init__(self, shards: Mapping[int, tuple[str, str]], left: int = 0, where: str = "") -> None:
+        self.shards, self.left = dict(shards), left
+        named = "; ".join(f"shard {index}: {reason}" for index, (reason, _) in self.shards.items())
+        rest = f"{left} were not tried, since none went well; " if left else "all others are done and kept; "
+        details = f"tracebacks are in {where}; " if where else ""
+        super().__init__(
+            f"{len(self.shards)} failed ({named}); {rest}{details}the same call goes on with what is missing"
+        )
 
 
 class ModelOutputError(SpectrobeError):

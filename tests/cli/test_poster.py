@@ -48,7 +48,18 @@ def stopped(x):
 A, B = "python:posternets:a?num_classes=3", "python:posternets:b?num_classes=3"
 FOLDER = "python-posternets-a-num_classes-3"
 PERTURB = "contrast:2,fgsm_linf:eps=4/255"
-SETTINGS: tuple[object, ...] = ("--perturb", PERTURB, "--bands", 2, "--images", 6, "--batch-size", 16, "--photographs", 1)
+SETTINGS: tuple[object, ...] = (
+    "--perturb",
+    PERTURB,
+    "--bands",
+    2,
+    "--images",
+    6,
+    "--batch-size",
+    16,
+    "--photographs",
+    1,
+)
 
 
 @pytest.fixture
@@ -94,7 +105,7 @@ def test_six_claims_in_the_posters_order(poster: Cli) -> None:
 
 
 def test_the_cost_is_told_first_and_counted_right(poster: Cli) -> None:
-    counted = poster(A, out="p", **{"budget": "--json"})
+    counted = poster(A, out="p", budget="--json")
     assert counted.code == 0 and not Path("p").exists()
     [cost] = counted.result["models"]  # type: ignore[misc]
     done = poster(A, out="p")
@@ -142,9 +153,9 @@ def test_what_fails_is_listed_and_the_rest_goes_on(poster: Cli) -> None:
 def stored_relation(folder: str) -> None:
     """A zoo's stored run: three models of the numbers given."""
     tables = {"accuracy": {"x": 0.1, "y": 0.2, "z": 0.3}}
-    relate([], scores={"score": {"x": 1.0, "y": 2.0, "z": 3.0}}, against=tables, n_resamples=100, n_permutations=100).save(
-        folder
-    )
+    relate(
+        [], scores={"score": {"x": 1.0, "y": 2.0, "z": 3.0}}, against=tables, n_resamples=100, n_permutations=100
+    ).save(folder)
 
 
 def test_a_stored_zoo_is_marked_as_not_the_users(poster: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,7 +194,7 @@ def test_images_without_labels_are_refused(cli: Cli, poster: Cli, world: Path) -
 
 
 def test_json(poster: Cli) -> None:
-    outcome = poster(A, out="p", **{"seed": 0, "quiet": "--json"})
+    outcome = poster(A, out="p", seed=0, quiet="--json")
     found = json.loads(outcome.out)
     assert (found["kind"], found["file"], found["failed"]) == ("poster", "p/poster.html", {})
     assert [re.sub(r".*/", "", run) for run in found["runs"]] == ["snr", "decompose", "response"]

@@ -15,7 +15,7 @@ from typer.main import get_command
 from spectrobe.cli.interrupts import Interrupts
 from spectrobe.cli.outcome import BAD_INPUT, DONE, FAILED, INTERRUPTED
 from spectrobe.cli.terminal import say
-from spectrobe.errors import SpectrobeError
+from spectrobe.errors import ShardsFailedError, SpectrobeError
 from spectrobe.texts import printable
 
 COMMANDS = (
@@ -94,6 +94,9 @@ def run(argv: Sequence[str] | None, interrupts: Interrupts) -> int:
         if code == INTERRUPTED:  # newer versions of typer make an exit code of Ctrl-C
             return interrupts.leave()
         return code if isinstance(code, int) else DONE
+    except ShardsFailedError as error:
+        say(as_options(str(error)))
+        return FAILED
     except SpectrobeError as error:
         say(as_options(str(error)))
         return BAD_INPUT

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from spectrobe.errors import InputError
+
+if TYPE_CHECKING:
+    from spectrobe.engine.executor import Engine
 
 ModelArgument = Annotated[
     str,
@@ -31,6 +36,29 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.", rich_
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no notes.", rich_help_panel=_RUN)]
 Json = Annotated[
     bool, typer.Option("--json", help="result.json and nothing else on standard output.", rich_help_panel=_RUN)
+]
+
+_ENGINE = "Who does the work"
+EngineName = Annotated[
+    str,
+    typer.Option("--engine", metavar="local|ray", help="This process, or workers on Ray.", rich_help_panel=_ENGINE),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT|auto",
+        help="Of a Ray cluster that runs.",
+        show_default="Ray on this machine, for the time of the run",
+        rich_help_panel=_ENGINE,
+    ),
+]
+RayWorkers = Annotated[
+    int | None,
+    typer.Option(help="Processes that hold the model.", show_default="as many as fit", rich_help_panel=_ENGINE),
+]
+GpusPerWorker = Annotated[
+    float | None,
+    typer.Option(help="GPUs a Ray worker, or a share of one.", show_default="1 on cuda", rich_help_panel=_ENGINE),
 ]
 
 _MODEL = "What the model's own configuration says, overridden"
@@ -65,6 +93,21 @@ OnBadImage = Annotated[
 ]
 ImageColumn = Annotated[str | None, typer.Option(help="Of Parquet files and hub sets.", rich_help_panel=_DATA)]
 LabelColumn = Annotated[str | None, typer.Option(help="Of Parquet files and hub sets.", rich_help_panel=_DATA)]
+
+
+def engine_of(engine: str, address: str | None, workers: int | None, gpus_per_worker: float | None) -> Engine:
+    """What studies take as `engine`; InputError for an unknown one, or where Ray's options stand without Ray."""
+    from spectrobe.engine.executor import ENGINES, RayOptions
+
+    if engine not in ENGINES:
+        raise InputError(f"expected --engine {' or '.join(ENGINES)}, got {engine!r}")
+    if engine == "ray":
+        return RayOptions(address, workers, gpus_per_worker)
+    given = {"--address": address, "--ray-workers": workers, "--gpus-per-worker": gpus_per_worker}
+    said = [name for name, value in given.items() if value is not None]
+    if said:
+        raise InputError(f"expected {', '.join(said)} together with --engine ray, which it is about")
+    return engine
 
 
 def number_or_auto(text: str) -> int | str:

@@ -67,6 +67,9 @@ class CachedData(ImageData):
         self.name, self.ids, self.labels = data.name, data.ids, data.labels
         self.class_names, self.unlabelled_because = data.class_names, data.unlabelled_because
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.data, PixelCache(self.cache.most_bytes))  # another process decodes for itself
+
     def pixels(self, index: int, geometry: Geometry) -> Tensor:
         return self.cache.pixels(self.data, index, geometry)
 

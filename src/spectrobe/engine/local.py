@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor
@@ -68,6 +68,19 @@ class Player(Protocol):
 
 
 @dataclass(frozen=True)
+class Made:
+    """What came of a shard. columns: None when all its images were left out.   skipped: which, and why.
+
+    batch_size: images a forward pass.   sources: image id -> fingerprint.
+    """
+
+    columns: Columns | None
+    skipped: Mapping[str, str]
+    batch_size: int
+    sources: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class ImageLoader:
     """Images of a data set at a model's input size."""
 
@@ -118,6 +131,41 @@ def shard_size(passes_per_image: int) -> int:
     return max(1, min(_MOST_IMAGES_PER_SHARD, _PASSES_PER_SHARD // passes_per_image))
 
 
+class Bench(Generic[P]):
+    """Plays shards in this process, each with batches of its size. sources: whose fingerprints go with each shard."""
+
+    def __init__(self, player: P, loader: ImageLoader, sources: Sources | None) -> None:
+        """player: with the batch size settled at the start."""
+        self.player, self.loader, self.sources = player, loader, sources
+        self._players = {player.batch_size: player}
+
+    def play(
+        self,
+        positions: Sequence[int],
+        images: Iterator[tuple[int, Tensor | BadImageError]],
+        batch_size: int,
+        progress: Progress,
+    ) -> Made:
+        """The rows of a shard, whose images come next; its batches are smaller where memory ran out."""
+        good, skipped = _next_images(images, self.loader.data, len(positions))
+        progress.advance(self.player.passes_per_image * len(skipped))
+        columns, own = None, self.of_size(batch_size)
+        if good:
+            own, columns = play_within_memory(own, _shard(self.loader.data, good), progress)
+            self._players[own.batch_size] = own
+        made_from = {} if self.sources is None else self.sources.of(positions, good)
+        return Made(columns, skipped, own.batch_size, made_from)
+
+    def of_size(self, batch_size: int) -> P:
+        """The player with this batch size, or the next smaller one that halving leads to."""
+        fitting = [size for size in self._players if size >= batch_size]
+        player = self._players[min(fitting)] if fitting else self._players[max(self._players)]
+        while player.batch_size > batch_size:
+            player = player.halved()
+            self._players[player.batch_size] = player
+        return player
+
+
 def run_shards(
     player: P,
     loader: ImageLoader,
@@ -135,27 +183,30 @@ def run_shards(
     Returns the player as it played, or would have played, the last of the shards.
     """
     sizes = BatchSizes(player.batch_size) if sizes is None else sizes
+    missing = missing_shards(player, shards, run, progress)
+    images = iter(loader.each([position for index in missing for position in shards[index]]))
+    bench = Bench(player, loader, sources)
+    for index in missing:
+        keep_shard(run, index, bench.play(shards[index], images, sizes.at(index), progress), sizes, remember)
+    return bench.of_size(sizes.at(max(shards, default=0)))
+
+
+def missing_shards(player: Player, shards: Mapping[int, Sequence[int]], run: Run, progress: Progress) -> list[int]:
+    """Those that are not there yet; what is there counts as done."""
     there = set(run.shards())
     for index in shards:
         if index in there:
             progress.advance(player.passes_per_image * len(shards[index]))
-    missing = [index for index in shards if index not in there]
-    images = iter(loader.each([position for index in missing for position in shards[index]]))
-    players = {player.batch_size: player}
-    for index in missing:
-        good, skipped = _next_images(images, loader.data, len(shards[index]))
-        progress.advance(player.passes_per_image * len(skipped))
-        columns = None
-        own = _of_size(players, sizes.at(index))
-        if good:
-            own, columns = play_within_memory(own, _shard(loader.data, good), progress)
-        if own.batch_size != sizes.at(index):
-            players[own.batch_size], sizes.halved[index] = own, own.batch_size
-            remember()
-        made_from = {} if sources is None else sources.of(shards[index], good)
-        run.write_shard(index, columns, skipped, Provenance(own.batch_size, made_from))
-        reach("shard done")
-    return _of_size(players, sizes.at(max(shards, default=0)))
+    return [index for index in shards if index not in there]
+
+
+def keep_shard(run: Run, index: int, made: Made, sizes: BatchSizes, remember: Callable[[], None]) -> None:
+    """Store a shard, and before it the batch size it was made with, where memory ran out."""
+    if made.batch_size < sizes.at(index):
+        sizes.halved[index] = made.batch_size
+        remember()
+    run.write_shard(index, made.columns, made.skipped, Provenance(made.batch_size, made.sources))
+    reach("shard done")
 
 
 def _next_images(images: Any, data: ImageData, count: int) -> tuple[dict[int, Tensor], dict[str, str]]:
@@ -169,16 +220,6 @@ def _next_images(images: Any, data: ImageData, count: int) -> tuple[dict[int, Te
         else:
             good[position] = image
     return good, skipped
-
-
-def _of_size(players: dict[int, P], batch_size: int) -> P:
-    """The player with this batch size, or the next smaller one that halving leads to."""
-    fitting = [size for size in players if size >= batch_size]
-    player = players[min(fitting)] if fitting else players[max(players)]
-    while player.batch_size > batch_size:
-        player = player.halved()
-        players[player.batch_size] = player
-    return player
 
 
 def play_within_memory(player: P, shard: Shard, progress: Progress) -> tuple[P, Columns]:

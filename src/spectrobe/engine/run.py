@@ -11,22 +11,25 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
 
 from spectrobe.engine.batching import BatchSizes
 from spectrobe.engine.environment import environment
+from spectrobe.engine.executor import Executor, LocalExecutor
 from spectrobe.engine.identity import differing, first_names, follows_from_images, images_in_words, refuse_other
-from spectrobe.engine.local import ImageLoader, P, Run, run_shards
+from spectrobe.engine.local import ImageLoader, P, Run
 from spectrobe.engine.memory import MemoryRun
 from spectrobe.engine.phases import reach
 from spectrobe.engine.progress import Progress
 from spectrobe.engine.sources import Sources
 from spectrobe.engine.store import MEND, RunFolder, plain
-from spectrobe.errors import RunFolderError
+from spectrobe.errors import RunFolderError, ShardsFailedError
 
 _COMMANDS = {"absences": "decompose --absence all"}  # kinds of results that are not called as their command is
+_FAILED = "failed"  # folder of the tracebacks of shards that were set aside
 _WORTH_A_NOTE = 1000  # images that are compared with what they were
 
 
@@ -36,6 +39,7 @@ class StudyRun:
 
     kind: str
     store: Run
+    executor: Executor = field(default_factory=LocalExecutor)
     about: dict[str, Any] = field(default_factory=dict)
     _sources: Sources = field(init=False, repr=False)
     _sizes: BatchSizes = field(default_factory=lambda: BatchSizes(1))
@@ -73,15 +77,18 @@ class StudyRun:
         warnings: Sequence[str] = (),
         files: Mapping[str, Callable[[], bytes]] | None = None,
         made_from: Mapping[str, str] | None = None,
+        decoders: int = 0,
         **more: Any,
     ) -> None:
         """Write run.json of a new run, or make sure that the folder holds this very run, on the very same images.
 
         identity: all that numbers depend on.   order: positions of the images.   settle: what is found out at the start
         of a new run, `batch_size` at least.   files: written before run.json.   made_from: fingerprints of images that
-        such a file was made from.   more: what else run.json says.
-        Raises RunFolderError naming what is different.
+        such a file was made from.   decoders: processes that decode images, for each one that plays.   more: what else
+        run.json says.
+        Raises RunFolderError naming what is different, InputError where the executor lacks what such a run needs.
         """
+        self.executor.ready(identity["device"] or "cpu", decoders)
         identity, self._sources = plain(identity), sources
         if self.begun:
             self._refuse_other(identity, order, made_from or {}, progress)
@@ -117,10 +124,24 @@ class StudyRun:
     def play(self, player: P, loader: ImageLoader, shards: Mapping[int, Sequence[int]], progress: Progress) -> P:
         """Play what is missing of these shards (index -> positions).
 
-        player: always the one with the settled batch size. Returns it as it played the last of the shards.
+        player: always the one with the settled batch size. Returns it as it played the last of the shards. Raises
+        ShardsFailedError where some were set aside; their tracebacks are in the run folder then.
         """
         self._played |= set(shards)
-        return run_shards(player, loader, shards, self.store, progress, self._sizes, self._sources, self._remember)
+        executor, store = self.executor, self.store
+        try:
+            return executor.run_shards(
+                player, loader, shards, store, progress, self._sizes, self._sources, self._remember
+            )
+        except ShardsFailedError as error:
+            if self.folder is None:
+                raise
+            for index, (reason, details) in error.shards.items():
+                self.folder.write_bytes(_failure(index), f"{reason}\n\n{details}".encode())
+            raise ShardsFailedError(error.shards, error.left, f"{self._where}/{_FAILED}") from error.__cause__
+        finally:
+            if self.folder is not None:
+                self.folder.forget(_FAILED, {PurePosixPath(_failure(index)).name for index in store.shards()})
 
     def keep(self, result: Mapping[str, Any], warnings: Sequence[str], skipped: Mapping[str, str]) -> None:
         """Store a result (as result.json has it), where there is a run folder, and what run.json says at the end."""
@@ -185,14 +206,17 @@ class StudyRun:
             )
 
 
-def open_run(kind: str, out: str | os.PathLike[str] | None, rows: str, stack: ExitStack) -> StudyRun:
+def open_run(
+    kind: str, out: str | os.PathLike[str] | None, rows: str, stack: ExitStack, executor: Executor | None = None
+) -> StudyRun:
     """Take the folder of a run until `stack` ends; None keeps everything in memory.
 
-    rows: subfolder of the shards. Raises RunFolderError when the folder holds something else, is in use, cannot be
-    written, or is of a newer schema; nothing is written then.
+    rows: subfolder of the shards.   executor: who plays, by default this process. Raises RunFolderError when the folder
+    holds something else, is in use, cannot be written, or is of a newer schema; nothing is written then.
     """
+    executor = executor or LocalExecutor()
     if out is None:
-        return StudyRun(kind, MemoryRun())
+        return StudyRun(kind, MemoryRun(), executor)
     folder = RunFolder(out, rows)
     refuse_other_kind(folder, kind)
     if not folder.exists("run.json") and (folder.shards() or folder.exists("result.json")):
@@ -201,7 +225,7 @@ def open_run(kind: str, out: str | os.PathLike[str] | None, rows: str, stack: Ex
     stack.enter_context(folder.lock())
     begun = folder.read_json("run.json") if folder.exists("run.json") else {}
     folder.sweep()
-    return StudyRun(kind, folder, begun)
+    return StudyRun(kind, folder, executor, begun)
 
 
 def refuse_other_kind(folder: RunFolder, kind: str) -> None:
@@ -214,6 +238,10 @@ def refuse_other_kind(folder: RunFolder, kind: str) -> None:
         if held != kind:
             said, wanted = (_COMMANDS.get(one, one) for one in (held, kind))
             raise RunFolderError(f"{folder.path} holds {what} of {said}, not of {wanted}: choose another --out")
+
+
+def _failure(index: int) -> str:
+    return f"{_FAILED}/{index:06d}.txt"
 
 
 def _listed(sources: Sources, order: np.ndarray) -> dict[str, Any]:

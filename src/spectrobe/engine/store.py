@@ -10,13 +10,15 @@ import json
 import os
 import re
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import PurePosixPath
 from typing import Any, TypeVar
 
 import numpy as np
 
+from spectrobe.engine.lock import locked
+from spectrobe.engine.patience import PatientStore, patiently
 from spectrobe.engine.phases import reach
 from spectrobe.engine.shards import UNRECORDED, Columns, Provenance, decode_shard, encode_shard, read_metadata
 from spectrobe.errors import InputError, RunFolderError
@@ -66,6 +68,8 @@ class RunFolder:
             raise InputError("expected a folder for the run, got an empty name: choose another --out, or leave it out")
         self.filesystem, self.root = filesystem_of(self.path)
         self.local = _is_local(self.filesystem)
+        if not self.local:
+            self.filesystem = PatientStore(self.filesystem)
 
     def exists(self, name: str) -> bool:
         """Whether a file of the run is there (complete, by construction)."""
@@ -95,6 +99,17 @@ class RunFolder:
         if self.exists(name):
             self.filesystem.rm(self._full(name))
 
+    def forget(self, folder: str, names: set[str]) -> None:
+        """Remove these files of a subfolder, where they are, and it, when nothing is left there."""
+        place = self._full(folder)
+        if not self.filesystem.isdir(place):
+            return
+        found = [PurePosixPath(one).name for one in self.filesystem.ls(place, detail=False)]
+        for name in names.intersection(found):
+            self.filesystem.rm(f"{place}/{name}")
+        if names.issuperset(found) and self.local:
+            os.rmdir(place)
+
     def read_json(self, name: str) -> dict[str, Any]:
         """A JSON file of the run; refuses a newer schema."""
         try:
@@ -111,42 +126,9 @@ class RunFolder:
         """Write what `json_text` makes of `content`."""
         self.write_bytes(name, json_text(content).encode())
 
-    @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Hold the folder for this process; a second driver is refused (local folders; object stores have no locks).
-
-        A folder in which no run was begun is left as it was found.
-        """
-        if not self.local:
-            yield
-            return
-        import fcntl
-
-        made, name = not os.path.isdir(self.root), os.path.join(self.root, ".lock")
-        new = not os.path.exists(name)
-        try:
-            os.makedirs(self.root, exist_ok=True)
-            file = open(name, "w")  # noqa: SIM115  # held until the run ends
-        except OSError as error:
-            raise RunFolderError(
-                f"{self.path}: cannot make or write this folder ({error.strerror}): choose another --out"
-            ) from None
-        with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                held = os.path.samestat(os.fstat(file.fileno()), os.stat(name))  # not one that has just been removed
-            except OSError:
-                held = False
-            if not held:
-                raise RunFolderError(f"{self.path}: another run is writing here: wait for it, or choose another --out")
-            try:
-                yield
-            finally:
-                alone = os.listdir(self.root) == [".lock"]
-                if alone or (new and not self.exists("run.json")):
-                    os.unlink(name)
-                if alone and made:
-                    os.rmdir(self.root)
+    def lock(self) -> AbstractContextManager[None]:
+        """Hold the folder for this process; a second driver is refused, and told who holds it."""
+        return locked(self.filesystem, self.root, self.path, self.local)
 
     def sweep(self) -> None:
         """Remove what a killed process was writing aside: local files that a lock holder alone may have made."""
@@ -210,7 +192,7 @@ class RunFolder:
             with self.filesystem.open(self._full(self.shard_name(index)), "rb") as file:
                 return read_metadata(file)
 
-        version, provenance = self._sound(index, read)
+        version, provenance = self._sound(index, lambda: patiently(read))
         self._check_version(self.shard_name(index), version)
         return provenance
 

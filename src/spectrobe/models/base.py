@@ -56,6 +56,8 @@ class Model(ABC):
     precisions: tuple[Precision, ...] = ("float32",)
     class_names: tuple[str, ...] | None = None
     written: str = ""
+    opened_from: tuple[str, Mapping[str, Any]] | None = None
+    """The model string, and the options said beside it, that open this model again; None for one given as an object."""
 
     @abstractmethod
     def forward(self, pixels: Tensor) -> Tensor:

@@ -77,6 +77,7 @@ def open_string(text: str, given: dict[str, object]) -> Model:
         raise InputError(f"unknown option {', '.join(sorted(unknown))} of {name}: models; known are {known}")
     model = scheme.open(target, ModelOptions.parse(options))
     model.written = _written(f"{name}:{target}", options)
+    model.opened_from = text, {key: value for key, value in given.items() if value is not None and key != "device"}
     return model
 
 

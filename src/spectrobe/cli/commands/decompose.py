@@ -40,6 +40,10 @@ def command(
     crop: options.Crop = None,
     interpolation: options.Interpolation = None,
     allow_pickle: options.AllowPickle = False,
+    engine: options.EngineName = "local",
+    address: options.Address = None,
+    ray_workers: options.RayWorkers = None,
+    gpus_per_worker: options.GpusPerWorker = None,
     out: options.Out = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
@@ -62,6 +66,7 @@ def command(
         "confidence": confidence, "precision": precision, "batch_size": options.number_or_auto(batch_size),
         "on_bad_image": on_bad_image, "seed": seed, "workers": workers,
     }  # fmt: skip
+    played_by = options.engine_of(engine, address, ray_workers, gpus_per_worker)
     check_choices(absence=DEFAULT_ABSENCE if every_absence else absence, **settings)
     terminal = Terminal(quiet, json)
     with run_folder(out, "decompose", model) as folder:
@@ -74,7 +79,7 @@ def command(
                  "crop": crop, "interpolation": interpolation, "allow_pickle": allow_pickle},
                 {"class_map": class_map, "image_column": image_column, "label_column": label_column},
             )  # fmt: skip
-            settings |= {"clip": clip, "device": place, "out": folder, "progress": progress}
+            settings |= {"clip": clip, "device": place, "engine": played_by, "out": folder, "progress": progress}
             if not every_absence:
                 result = decompose(opened, photographs, absence=absence, **settings)
             else:

@@ -52,6 +52,10 @@ def command(
     crop: options.Crop = None,
     interpolation: options.Interpolation = None,
     allow_pickle: options.AllowPickle = False,
+    engine: options.EngineName = "local",
+    address: options.Address = None,
+    ray_workers: options.RayWorkers = None,
+    gpus_per_worker: options.GpusPerWorker = None,
     out: options.Out = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
@@ -67,6 +71,7 @@ def command(
     from spectrobe.studies.robustness.study import check_choices, load_reference, robustness
 
     size_of_batch = options.number_or_auto(batch_size)
+    played_by = options.engine_of(engine, address, ray_workers, gpus_per_worker)
     given: Any = perturb or ()
     check_choices(given, tree, against, data, images, confidence, size_of_batch, on_bad_image)
     reference = load_reference(relative_to)
@@ -81,8 +86,8 @@ def command(
             result = robustness(
                 opened, data, given, tree=tree, against=against, images=images, confidence=confidence, seed=seed,
                 batch_size=size_of_batch, device=place, workers=workers, class_map=class_map, on_bad_image=on_bad_image,
-                image_column=image_column, label_column=label_column, reference=reference, out=folder,
-                progress=progress,
+                image_column=image_column, label_column=label_column, reference=reference, engine=played_by,
+                out=folder, progress=progress,
             )  # fmt: skip
         shown = show_robustness.parts(result)
         code = finish(terminal, folder, "robustness", lambda: figures.robustness(result), shown)

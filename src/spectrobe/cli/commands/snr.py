@@ -77,6 +77,10 @@ def command(
     crop: options.Crop = None,
     interpolation: options.Interpolation = None,
     allow_pickle: options.AllowPickle = False,
+    engine: options.EngineName = "local",
+    address: options.Address = None,
+    ray_workers: options.RayWorkers = None,
+    gpus_per_worker: options.GpusPerWorker = None,
     out: options.Out = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
@@ -92,6 +96,7 @@ def command(
         "bands": bands, "dc": dc, "summary": summary, "images": images, "patch": patch, "confidence": confidence,
         "seed": seed, "luminance": luminance, "border": border, "quantize": quantize, "labels": labels,
         "batch_size": options.number_or_auto(batch_size), "workers": workers, "on_bad_image": on_bad_image,
+        "engine": options.engine_of(engine, address, ray_workers, gpus_per_worker),
     }  # fmt: skip
     for_model = {
         "checkpoint": checkpoint, "num_classes": num_classes, "mean": mean, "std": std, "crop": crop,

@@ -53,6 +53,10 @@ def command(
     image_column: options.ImageColumn = None,
     label_column: options.LabelColumn = None,
     allow_pickle: options.AllowPickle = False,
+    engine: options.EngineName = "local",
+    address: options.Address = None,
+    ray_workers: options.RayWorkers = None,
+    gpus_per_worker: options.GpusPerWorker = None,
     out: options.Out = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
@@ -66,6 +70,7 @@ def command(
     from spectrobe.engine.store import json_text
     from spectrobe.studies.zoo.study import measure_zoo
 
+    played_by = options.engine_of(engine, address, ray_workers, gpus_per_worker)
     terminal = Terminal(quiet, json)
     if not terminal.out.is_terminal:
         terminal.out.width = WIDTH_OF_FILES
@@ -82,7 +87,7 @@ def command(
                 batch_size=options.number_or_auto(batch_size), device=device, class_map=class_map,
                 on_bad_image=on_bad_image, image_column=image_column, label_column=label_column,
                 allow_pickle=allow_pickle, budget_only=budget, relate_with={"without": without or ()}, out=folder,
-                progress=progress, tell_budget=tell,
+                engine=played_by, progress=progress, tell_budget=tell,
             )  # fmt: skip
         code, relation = DONE, result.relation
         if budget:

@@ -8,6 +8,7 @@ import numpy as np
 from scipy import stats
 
 from spectrobe.engine.payoffs import payoffs_of
+from spectrobe.errors import ShardsFailedError
 from spectrobe.game.fit import fit
 from spectrobe.game.intervals import Replicates, images_for, studentised, weighted_covariance
 from spectrobe.game.scores import DEFAULT_SCORE, score_functions
@@ -38,7 +39,14 @@ def how_many_images(run: Preparation, progress: Progress) -> tuple[int, list[str
             break
         pilot[index] = positions
     progress.expect(passes * (most if tolerance is None else _images_in(pilot)))
-    run.evaluate(pilot, progress)
+    try:
+        run.evaluate(pilot, progress)
+    except ShardsFailedError:
+        if tolerance is not None:
+            raise
+        progress.note("forecast: none, a shard of the pilot failed")
+        progress.expect(passes * most)
+        return most, []  # the others come first
     stderr, n_played = _score_stderr(run, list(pilot))
     if not np.isfinite(stderr):
         progress.note(f"forecast: none, the score is not defined on the pilot's {n_played} images")

@@ -19,13 +19,15 @@ from spectrobe.engine.absence import DEFAULT_ABSENCE, Surroundings, absence_clas
 from spectrobe.engine.batching import best_batch_size, check_batch_size, halved, is_out_of_memory
 from spectrobe.engine.devices import resolve_device
 from spectrobe.engine.evaluate import Evaluator
+from spectrobe.engine.executor import Executor
+from spectrobe.engine.lent import lend
 from spectrobe.engine.local import ImageLoader, Run, shard_size
 from spectrobe.engine.opening import chosen_order, execution_identity, model_identity, sample_of, self_check
 from spectrobe.engine.precision import N_GUARD, choose_precision
 from spectrobe.engine.progress import Progress, Silent
 from spectrobe.engine.run import StudyRun, open_run
 from spectrobe.engine.sources import Sources
-from spectrobe.errors import InputError
+from spectrobe.errors import InputError, ShardsFailedError
 from spectrobe.game.fit import Payoffs, fit
 from spectrobe.game.scores import DEFAULT_SCORE
 from spectrobe.game.values import DEFAULT_VALUE, make_value
@@ -72,7 +74,11 @@ class Preparation:
     def evaluate(self, shards: dict[int, Sequence[int]], progress: Progress) -> None:
         """Play what is missing of these shards; what an earlier call has been given is not counted again."""
         left = {index: positions for index, positions in shards.items() if index not in self._seen}
-        self.run.play(self.evaluator, self.loader, left, progress)
+        try:
+            self.run.play(self.evaluator, self.loader, left, progress)
+        except ShardsFailedError:
+            self._seen |= set(left) & set(self.store.shards())
+            raise
         self._seen |= set(left)
 
     def finished(self, progress: Progress) -> DecomposeResult | None:
@@ -112,6 +118,7 @@ def prepare(
     loading: Mapping[str, Any],
     out: str | os.PathLike[str] | None,
     progress: Progress,
+    executor: Executor,
     stack: ExitStack,
 ) -> Preparation:
     """Open the model and the data, check them, settle how to run; `stack` gives the model and the folder back."""
@@ -121,7 +128,7 @@ def prepare(
     if execution["precision"] != "auto":
         opened.model.require(execution["precision"])
     described, loader = opened.settings, opened.loader
-    run = open_run(KIND, out, "payoffs", stack)
+    run = open_run(KIND, out, "payoffs", stack, executor)
     surroundings = Surroundings(loader.data.ids, loader.each, described.seed)
     absence, made_from = stored_absence(absence_kind, surroundings, run.folder if run.begun else None)
     design = described.make_design()
@@ -151,13 +158,14 @@ def prepare(
         written=opened.model.written,
         files={FILE: lambda: absence_file(absence, sources)} if absence.state else {},
         made_from=made_from,
+        decoders=loading["workers"],
         defaults={"value": DEFAULT_VALUE, "absence": DEFAULT_ABSENCE, "score": DEFAULT_SCORE},
     )
     settled = run.settled
     progress.note(f"precision {settled['precision']} ({settled['why']}), batches of {settled['batch_size']}")
     for warning in opened.warnings:
         progress.note(f"warning: {warning}")
-    forward = stack.enter_context(opened.model.prepared(opened.device, settled["precision"]))
+    forward = lend(opened.model, opened.device, settled["precision"], stack)
     evaluator = replace(evaluator, forward=forward, batch_size=settled["batch_size"])
     return Preparation(described, selection, opened.order, evaluator, loader, run, opened.warnings)
 

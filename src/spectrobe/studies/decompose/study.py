@@ -14,6 +14,7 @@ from spectrobe.bands import BandPartition
 from spectrobe.data.checks import duplicate_warning
 from spectrobe.engine.absence import DEFAULT_ABSENCE, absence_class
 from spectrobe.engine.batching import check_batch_size
+from spectrobe.engine.executor import Engine, executor_of
 from spectrobe.engine.payoffs import payoffs_of
 from spectrobe.engine.phases import reach
 from spectrobe.engine.precision import check_precision
@@ -49,6 +50,7 @@ def decompose(
     out: str | os.PathLike[str] | None = None,
     force: bool = False,
     clip: bool = False,
+    engine: Engine = "local",
     progress: Progress | None = None,
 ) -> DecomposeResult:
     """Shapley values of the frequency bands of a model's input, with intervals over images.
@@ -65,6 +67,7 @@ def decompose(
     workers: processes that decode images.   class_map: class folder -> index.   on_bad_image: "error" or "skip".
     out: a run folder, new or of this very run, which then goes on.   force: allow 13 to 16 bands in the exact design.
     clip: take coalition images to [0, 1], as some models need; the clipped share is then in `by_size`.
+    engine: "local", "ray" or RayOptions: who plays the shards; the result is the same.
 
     Returns a frozen DecomposeResult. Raises InputError, ModelOutputError or RunFolderError, all SpectrobeError.
     Source: Luo, McDermott & O'Riordan, TMLR 2024, arXiv 2408.01139; what differs is in docs/method.md.
@@ -93,6 +96,7 @@ def decompose(
             loading={"workers": workers, "class_map": class_map, "on_bad_image": on_bad_image},
             out=out,
             progress=progress,
+            executor=stack.enter_context(executor_of(engine)),
             stack=stack,
         )
         return run.finished(progress) or _play(run, progress)

@@ -19,6 +19,8 @@ from spectrobe.data.checks import check_data
 from spectrobe.data.loader import load_images
 from spectrobe.engine.batching import best_batch_size
 from spectrobe.engine.devices import resolve_device
+from spectrobe.engine.executor import Executor
+from spectrobe.engine.lent import lend
 from spectrobe.engine.local import ImageLoader, Run, shard_size
 from spectrobe.engine.opening import chosen_order, execution_identity, model_identity, sample_of, self_check
 from spectrobe.engine.progress import Progress
@@ -128,6 +130,7 @@ def prepare(
     reference: RobustnessResult | None,
     out: str | os.PathLike[str] | None,
     progress: Progress,
+    executor: Executor,
     stack: ExitStack,
 ) -> Prepared:
     """Open the model and the data, check them, settle how to run; `stack` gives the model and the folder back."""
@@ -148,7 +151,7 @@ def prepare(
     if reference is not None:
         ids = {int(p): base.ids[int(p)] for p in opened.order}
         check_reference(reference, conditions, settings.data_digest, ids)
-    run = open_run(KIND, out, FOLDER, stack)
+    run = open_run(KIND, out, FOLDER, stack, executor)
     stored = [item.perturbation for item in opened.items if isinstance(item.perturbation, StoredImages)]
     run.begin(
         _identity(opened, settings, images, execution["batch_size"]),
@@ -158,12 +161,13 @@ def prepare(
         progress=progress,
         warnings=opened.warnings,
         written=opened.model.written,
+        decoders=loading["workers"],
     )
     size = run.settled["batch_size"]
     progress.note(f"float32, batches of {size}")
     for warning in opened.warnings:
         progress.note(f"warning: {warning}")
-    forward = stack.enter_context(opened.model.prepared(opened.device))
+    forward = lend(opened.model, opened.device, "float32", stack)
     player = RobustnessPlayer(forward, opened.n_classes, opened.items, opened.clean, seed, opened.device, size)
     return Prepared(
         settings, opened.model, opened.items, opened.refused, opened.order, player, opened.loader, run, opened.warnings

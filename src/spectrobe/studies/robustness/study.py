@@ -9,6 +9,7 @@ from typing import Any
 
 from spectrobe.data.checks import duplicate_warning
 from spectrobe.engine.batching import check_batch_size
+from spectrobe.engine.executor import Engine, executor_of
 from spectrobe.engine.progress import Progress, Silent
 from spectrobe.errors import InputError
 from spectrobe.game.intervals import check_confidence
@@ -38,6 +39,7 @@ def robustness(
     on_bad_image: str = "error",
     reference: RobustnessResult | str | os.PathLike[str] | None = None,
     out: str | os.PathLike[str] | None = None,
+    engine: Engine = "local",
     progress: Progress | None = None,
 ) -> RobustnessResult:
     """Accuracy and mean log-likelihood of a classifier, clean and under each perturbation, with intervals over images.
@@ -49,8 +51,8 @@ def robustness(
     against: perturbed data of the same images as `data`, paired by path. Stored images that have the model's input size
         already, unlike their clean counterparts, are used as they are; all others are resized and cropped as these.
     reference: a robustness run (or its folder) of another model, which mCE is relative to.
-    images, confidence, seed, batch_size, device, workers, class_map, on_bad_image, out, progress: as in `decompose`.
-        Everything is computed in float32.   image_column, label_column: of data with columns.
+    images, confidence, seed, batch_size, device, workers, class_map, on_bad_image, out, engine, progress: as in
+        `decompose`. Everything is computed in float32.   image_column, label_column: of data with columns.
 
     Attacks are checked, on up to 50 images and at a cost that the result names; what looks wrong is a warning. A
     perturbation that cannot be measured (an attack on a model without gradients, one that changes the size of an image)
@@ -77,6 +79,7 @@ def robustness(
             reference=compared,
             out=out,
             progress=progress,
+            executor=stack.enter_context(executor_of(engine)),
             stack=stack,
         )  # fmt: skip
         result = run.finished(progress)

@@ -13,6 +13,7 @@ from spectrobe.bands import BandPartition
 from spectrobe.data.checks import content_digest
 from spectrobe.engine.batching import halved, is_out_of_memory
 from spectrobe.engine.evaluate import Shard
+from spectrobe.engine.lent import Lent
 from spectrobe.engine.progress import Progress
 from spectrobe.engine.shards import Columns
 from spectrobe.errors import MissingExtraError
@@ -31,6 +32,7 @@ class Measurer:
     bands: the rings, with the mean in band 0.   quantize: bits that perturbed images are rounded to, None for as they
         come.
     labels: attacks are given the images' labels, else they take the model's prediction.
+    attacked: the model of the attacks, which has to go where they go, and be lent there.
     """
 
     perturbations: dict[str, Perturbation | None]
@@ -41,6 +43,7 @@ class Measurer:
     seed: int
     batch_size: int
     labels: bool = False
+    attacked: Lent | None = None
 
     @property
     def passes_per_image(self) -> int:

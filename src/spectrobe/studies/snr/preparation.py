@@ -15,6 +15,8 @@ from spectrobe.bands import BandPartition
 from spectrobe.data.base import ImageData
 from spectrobe.engine.batching import check_batch_size
 from spectrobe.engine.devices import resolve_device
+from spectrobe.engine.executor import Executor
+from spectrobe.engine.lent import Lent, lend
 from spectrobe.engine.local import ImageLoader, Run
 from spectrobe.engine.opening import execution_identity, model_identity, sample_of
 from spectrobe.engine.progress import Progress
@@ -115,6 +117,7 @@ def prepare_snr(
     loading: Mapping[str, Any],
     out: str | os.PathLike[str] | None,
     progress: Progress,
+    executor: Executor,
     stack: ExitStack,
 ) -> SnrPreparation:
     """Open and check everything; `stack` gives the model and the folder back."""
@@ -123,9 +126,10 @@ def prepare_snr(
     opened = _open(data, perturbations, perturbed, model, settings, selection, loading)
     images, order = opened.loader.data, opened.order
     described = _described(opened, pair_name(perturbed, images), settings)
-    device = _lend(opened, isinstance(model, str), execution["device"], stack)
-    measurer = _measurer(opened, described, perturbed is not None, execution["batch_size"])
-    run = open_run(KIND, out, KIND, stack)
+    attacked = _lend(opened, isinstance(model, str), execution["device"], stack)
+    device = None if attacked is None else attacked.device
+    measurer = _measurer(opened, attacked, described, perturbed is not None, execution["batch_size"])
+    run = open_run(KIND, out, KIND, stack, executor)
     warnings = image_warnings(images, selection["patch"])
     where = execution_identity(device or torch.device("cpu"))
     run.begin(
@@ -146,6 +150,7 @@ def prepare_snr(
         progress=progress,
         warnings=warnings,
         written="" if opened.model is None else opened.model.written,
+        decoders=loading["workers"],
         defaults={"dc": "apart", "summary": "median", "quantize": None, "border": None},
     )
     for warning in warnings:
@@ -195,16 +200,14 @@ def _described(opened: _Opened, perturbation: str, settings: Mapping[str, Any]) 
     )
 
 
-def _lend(opened: _Opened, given_by_name: bool, device: str, stack: ExitStack) -> torch.device | None:
+def _lend(opened: _Opened, given_by_name: bool, device: str, stack: ExitStack) -> Lent | None:
     """Put the model that attacks attack where it is to run; None without one."""
     if opened.model is None or not any(attack.model is opened.model for attack in opened.attacks):
         return None
-    place = resolve_device(device, opened.model, given_by_name)
-    stack.enter_context(opened.model.prepared(place))
-    return place
+    return lend(opened.model, resolve_device(device, opened.model, given_by_name), "float32", stack)
 
 
-def _measurer(opened: _Opened, settings: SnrSettings, paired: bool, batch_size: Any) -> Measurer:
+def _measurer(opened: _Opened, attacked: Lent | None, settings: SnrSettings, paired: bool, batch_size: Any) -> Measurer:
     fitting = max(1, min(32, _BATCH_FLOATS // int(np.prod(opened.shape))))
     border: Any = settings.border  # one of those that `_check_choices` lets pass
     return Measurer(
@@ -216,6 +219,7 @@ def _measurer(opened: _Opened, settings: SnrSettings, paired: bool, batch_size: 
         seed=settings.seed,
         batch_size=fitting if batch_size == "auto" else batch_size,
         labels=settings.labels == "given",
+        attacked=attacked,
     )
 
 

@@ -9,8 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 from spectrobe.bands import BandPartition
+from spectrobe.engine.executor import Engine, executor_of
 from spectrobe.engine.progress import Progress, Silent
-from spectrobe.errors import InputError
+from spectrobe.errors import InputError, ShardsFailedError
 from spectrobe.game.intervals import check_confidence
 from spectrobe.spectrum import Border
 from spectrobe.studies.snr.asked import wanted
@@ -75,6 +76,7 @@ def snr_study(
     workers: int = 0,
     on_bad_image: str = "error",
     out: str | os.PathLike[str] | None = None,
+    engine: Engine = "local",
     progress: Progress | None = None,
 ) -> SnrStudy:
     """SNR per frequency band of several perturbations of the same images.
@@ -91,7 +93,7 @@ def snr_study(
     labels: what attacks lead away from: "given" labels where there are any, or the model's own "prediction".
     class_map: class folder -> index, for given labels.   batch_size: images perturbed together.   device: of a model
         given by name.   workers: processes that decode images.   on_bad_image: "error" or "skip" unreadable images.
-    out: a run folder, new or of this very run, which then goes on.
+    out: a run folder, new or of this very run, which then goes on.   engine: as in `decompose`.
 
     A perturbation that fails on some images is measured on the others, one that fails on all is listed in `failed`.
     Attacks are checked as `robustness` checks them, on up to 20 images; what speaks against one is a warning.
@@ -116,6 +118,7 @@ def snr_study(
             loading={"workers": workers, "class_map": class_map, "on_bad_image": on_bad_image},
             out=out,
             progress=progress,
+            executor=stack.enter_context(executor_of(engine)),
             stack=stack,
         )  # fmt: skip
         return run.finished(progress) or _play(run, progress)
@@ -125,10 +128,17 @@ def _play(run: SnrPreparation, progress: Progress) -> SnrStudy:
     shards = run.shards()
     progress.expect(run.measurer.passes_per_image * sum(map(len, shards.values())))
     first = {index: shards[index] for index in list(shards)[:1]}
-    run.measure(first, progress)
-    if len(shards) > 1:
-        progress.note(_forecast(rows_by_perturbation(run.store, list(first)), len(run.order)))
-        run.measure({index: positions for index, positions in shards.items() if index not in first}, progress)
+    try:
+        run.measure(first, progress)
+    except ShardsFailedError:
+        if len(shards) == 1:
+            raise
+        progress.note("forecast: none, the first shard failed")
+        run.measure(shards, progress)
+    else:
+        if len(shards) > 1:
+            progress.note(_forecast(rows_by_perturbation(run.store, list(first)), len(run.order)))
+            run.measure({index: positions for index, positions in shards.items() if index not in first}, progress)
     skipped = run.run.skipped(list(shards))
     results: dict[str, SnrResult] = {}
     failed = dict(run.refused)

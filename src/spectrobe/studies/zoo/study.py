@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 from spectrobe.bands import BandPartition
 from spectrobe.engine.absence import DEFAULT_ABSENCE, absence_classes
+from spectrobe.engine.executor import Engine, Executor, LocalExecutor, executor_of
 from spectrobe.engine.progress import Progress, Silent
 from spectrobe.engine.store import RunFolder
 from spectrobe.game.values import DEFAULT_VALUE
@@ -49,6 +51,7 @@ class _Zoo:
     game: Mapping[str, Any]
     measuring: Mapping[str, Any]
     common: Mapping[str, Any]
+    executor: Executor
 
 
 def measure_zoo(
@@ -76,6 +79,7 @@ def measure_zoo(
     budget_only: bool = False,
     tell_budget: Callable[[list[Cost]], None] | None = None,
     relate_with: Mapping[str, Any] | None = None,
+    engine: Engine = "local",
     progress: Progress | None = None,
 ) -> ZooResult:
     """Decompose and measure every model on the same images, into OUT/MODEL/, and relate them.
@@ -83,8 +87,9 @@ def measure_zoo(
     models: a TOML file (see `read_models`), or a list of model strings and mappings with the keys of its tables.
     absence: one, several, or "all".   images, robustness_images: how many of the data (default: all, and as many).
     budget_only: only open the models and count.   tell_budget: called with the costs before anything is measured, in
-    place of a note.   relate_with: more arguments of `relate`.   The rest: as `decompose` and `robustness` take
-    them. The same call with the same `out` goes on where it was.
+    place of a note.   relate_with: more arguments of `relate`.   engine: who plays the shards of each run; models come
+    one after the other.   The rest: as `decompose` and `robustness` take them. The same call with the same `out` goes
+    on where it was.
 
     A model that cannot be opened or measured is in `failed`, its traceback in OUT/MODEL/failed.txt, and the others go
     on. Raises InputError when none can be measured, or for what is wrong with any of them.
@@ -103,6 +108,7 @@ def measure_zoo(
     game = {"bands": partition, "value": value, "design": design, "precision": precision, "images": images}
     columns = {"class_map": class_map, "image_column": image_column, "label_column": label_column}
     shared = SharedModels(data, columns, device, allow_pickle, os.fspath(out))
+    stack = ExitStack()
     zoo = _Zoo(
         shared=shared,
         plans=plans,
@@ -110,8 +116,9 @@ def measure_zoo(
         game=game,
         measuring={"perturbations": perturbations, "images": many},
         common=common,
+        executor=stack.enter_context(nullcontext(LocalExecutor()) if budget_only else executor_of(engine)),
     )
-    with RunFolder(shared.out).lock():
+    with stack, RunFolder(shared.out).lock():
         costs = shared.each(entries, lambda entry: _cost(zoo, entry))
         if tell_budget is not None:
             tell_budget(list(costs.values()))
@@ -147,7 +154,7 @@ def _measure(zoo: _Zoo, entry: ZooEntry, progress: Progress) -> None:
     """All runs of one model; those that are done return at once."""
     model, data, device = zoo.shared.opened(entry)
     folder = f"{zoo.shared.out}/{entry.folder}"
-    shared: dict[str, Any] = {**zoo.common, "device": str(device), "progress": progress}
+    shared: dict[str, Any] = {**zoo.common, "device": str(device), "engine": zoo.executor, "progress": progress}
     for absence in zoo.absences:
         progress.note(f"{entry.name}: decompose, absence {absence}")
         out = f"{folder}/decompose-{absence}"
