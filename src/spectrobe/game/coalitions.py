@@ -136,6 +136,21 @@ class PermutationDesign(Design):
 
 
 DESIGNS = ("exact", "permutation")
+AUTO = "auto"
+"""Not a design: leaves the choice to the study."""
+
+
+def check_design(name: str, n_bands: int, force: bool = False) -> None:
+    """Raise InputError unless `name` is a design that so many bands allow, or "auto"."""
+    if name not in (AUTO, *DESIGNS):
+        raise InputError(f"expected design {', '.join(map(repr, DESIGNS))} or {AUTO!r}, got {name!r}")
+    make_design("permutation" if name == AUTO else name, n_bands, force=force)
+
+
+def refuse_auto(name: str, why: str) -> None:
+    """Raise InputError where a study needs a design that is known beforehand."""
+    if name == AUTO:
+        raise InputError(f"expected design {' or '.join(map(repr, DESIGNS))}, got {AUTO!r}: {why}")
 
 
 def make_design(name: str, n_bands: int, seed: int = 0, force: bool = False) -> Design:

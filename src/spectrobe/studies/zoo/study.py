@@ -19,6 +19,7 @@ from spectrobe.engine.devices import resolve_device
 from spectrobe.engine.progress import Progress, Silent
 from spectrobe.engine.store import RunFolder
 from spectrobe.errors import InputError, SpectrobeError
+from spectrobe.game.coalitions import refuse_auto
 from spectrobe.game.values import DEFAULT_VALUE
 from spectrobe.models import open_model
 from spectrobe.models.base import Model
@@ -109,6 +110,7 @@ def measure_zoo(
     """
     progress = progress or Silent()
     entries = read_models(models) if isinstance(models, str | os.PathLike) else zoo_entries(models)
+    refuse_auto(design, "models are compared, so all take one")
     absences = _absences(absence)
     partition = BandPartition.of(bands)
     for one in absences:
