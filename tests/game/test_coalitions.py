@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from spectrobe.errors import InputError
 from spectrobe.game.coalitions import Design, ExactDesign, PermutationDesign, make_design, members, sizes
+from spectrobe.game.orders import Orders
 from spectrobe.game.shapley import shapley_values
 
 BANDS = st.integers(2, 8)
@@ -135,6 +136,60 @@ class TestPermutation:
         assert all(len(kind) == 1 for kind in kinds.values())
         assert len(kinds) == len({kind for found in kinds.values() for kind in found})
         assert max(kinds) < design.n_groups
+
+
+SCHEMES = [(shifts, reverse) for shifts in (1, 2, 3, 4) for reverse in (False, True)]
+
+
+@pytest.mark.parametrize(("shifts", "reverse"), SCHEMES)
+class TestOrders:
+    @pytest.mark.parametrize("n_bands", [4, 7, 16])
+    def test_every_chain_leads_from_all_bands_to_none_one_at_a_time(
+        self, shifts: int, reverse: bool, n_bands: int
+    ) -> None:
+        orders = Orders(n_bands, shifts, reverse)
+        assert orders.n_chains == len(orders.chains) == shifts * (1 + reverse)
+        assert len({place.tobytes() for place in orders.places}) == len(orders.places)
+        assert orders.places[0].all() and not orders.places[-1].any()
+        for chain in orders.places[orders.chains]:
+            np.testing.assert_array_equal(chain.sum(axis=1), np.arange(n_bands, -1, -1))
+            assert (chain[1:] <= chain[:-1]).all()
+
+    @pytest.mark.parametrize("n_bands", [8, 16])
+    def test_shifts_put_a_band_into_each_part_of_the_order_once(self, shifts: int, reverse: bool, n_bands: int) -> None:
+        if n_bands % shifts:
+            pytest.skip("parts of unequal length")
+        orders = Orders(n_bands, shifts, reverse)
+        for chain in orders.places[orders.chains[:: 1 + reverse]]:
+            assert chain.shape == (n_bands + 1, n_bands)
+        dropped = [chain.sum(axis=0) for chain in orders.places[orders.chains[:: 1 + reverse]]]
+        parts = np.sort((np.stack(dropped) - 1) // (n_bands // shifts), axis=0)
+        np.testing.assert_array_equal(parts, np.arange(shifts)[:, None].repeat(n_bands, axis=1))
+
+    def test_is_unbiased(self, shifts: int, reverse: bool) -> None:
+        # the mean over all 120 random orders, drawn once each, is exact
+        table = np.random.default_rng(1).normal(size=32)
+        orders = Orders(5, shifts, reverse)
+        masks = np.stack([orders.places @ (1 << np.array(order)) for order in itertools.permutations(range(5))])
+        rows = PermutationDesign(5, 0, shifts, reverse).shapley_rows(masks, table[masks])
+        np.testing.assert_allclose(rows.mean(axis=0), shapley_values(table), atol=1e-12)
+
+    def test_rows_add_up_and_weights_are_those_of_the_rows(self, shifts: int, reverse: bool) -> None:
+        design = PermutationDesign(6, 3, shifts, reverse)
+        masks = np.stack([design.coalitions(str(image)) for image in range(4)])
+        payoffs = np.random.default_rng(0).normal(size=masks.shape)
+        rows = design.shapley_rows(masks, payoffs)
+        np.testing.assert_allclose(rows.sum(axis=1), payoffs[:, 0] - payoffs[:, -1], atol=1e-12)
+        one_by_one = np.stack(
+            [design.shapley_rows(masks, cell * np.ones(masks.shape)) for cell in np.eye(masks.shape[1])]
+        )
+        np.testing.assert_allclose(design.shapley_weights(masks), one_by_one.transpose(1, 0, 2), atol=1e-12)
+
+
+def test_shifted_and_reversed_chains_share_the_coalitions_in_which_they_meet() -> None:
+    # order AB, shift BA, and their reverses: A and B alone are each met by two chains
+    assert len(Orders(8, 2, True).places) == 4 * 7 - 2 + 2
+    assert len(Orders(8, 2, False).places) == 2 * 7 + 2
 
 
 class TestMakeDesign:

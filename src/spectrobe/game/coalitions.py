@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from spectrobe.errors import InputError
 from spectrobe.game import shapley
+from spectrobe.game.orders import Orders
 from spectrobe.seeding import numpy_generator
 
 MAX_EXACT_BANDS, MAX_FORCED_BANDS, MAX_PERMUTATION_BANDS = 12, 16, 20
@@ -45,8 +47,12 @@ class Design(ABC):
         """The group of each mask; coalitions of one group share one temperature: int64, below `n_groups`."""
 
     @abstractmethod
+    def shapley_weights(self, masks: np.ndarray) -> np.ndarray:
+        """The weight of each cell in the Shapley value of each band: masks (N, K) -> float64 (N, K, M)."""
+
     def shapley_rows(self, masks: np.ndarray, payoffs: np.ndarray) -> np.ndarray:
         """Per-image Shapley values: masks (N, K), payoffs (N, K) -> (N, M); their mean over images estimates phi."""
+        return np.asarray(np.einsum("nk,nkm->nm", payoffs, self.shapley_weights(masks)))
 
 
 @dataclass(frozen=True)
@@ -70,25 +76,36 @@ class ExactDesign(Design):
     def groups(self, masks: np.ndarray) -> np.ndarray:
         return np.asarray(masks, dtype=np.int64)
 
+    def shapley_weights(self, masks: np.ndarray) -> np.ndarray:
+        matrix = shapley.shapley_values(np.eye(self.n_groups))
+        return np.broadcast_to(matrix[::-1], (len(masks), *matrix.shape))
+
     def shapley_rows(self, masks: np.ndarray, payoffs: np.ndarray) -> np.ndarray:
-        return shapley.shapley_values(payoffs[:, ::-1])
+        return shapley.shapley_values(payoffs[:, ::-1])  # without the weights of each image, which are all alike
 
 
 @dataclass(frozen=True)
 class PermutationDesign(Design):
-    """Each image is shown the chain of coalitions of one random order of the bands, and of the reverse order.
+    """Each image is shown the chains of coalitions of a few orders of the bands, all made from one random order.
 
-    An antithetic pair (Mitchell et al., JMLR 2022, arXiv 2104.12199). The mean over images is unbiased. Coalitions are
-    each seen on few images, so those of one size and one lowest present band share a temperature.
+    shifts, reverse: which orders (`Orders`); by default the order and its reverse. The mean over images is unbiased.
+    Coalitions are each seen on few images, so those of one size and one lowest present band share a temperature.
     """
 
     n_bands: int
     seed: int = 0
+    shifts: int = 1
+    reverse: bool = True
     name = "permutation"
+
+    @cached_property
+    def orders(self) -> Orders:
+        """The scheme of orders."""
+        return Orders(self.n_bands, self.shifts, self.reverse)
 
     @property
     def n_coalitions(self) -> int:  # type: ignore[override]  # a constant of the design, derived
-        return 2 * self.n_bands
+        return len(self.orders.places)
 
     @property
     def n_groups(self) -> int:  # type: ignore[override]  # a constant of the design, derived
@@ -99,9 +116,7 @@ class PermutationDesign(Design):
         return numpy_generator(self.seed, image_id, "order of bands").permutation(self.n_bands)
 
     def coalitions(self, image_id: str) -> np.ndarray:
-        order = self.order(image_id)
-        forward, backward = np.cumsum(1 << order), np.cumsum(1 << order[::-1])
-        return np.concatenate([forward[::-1], backward[-2::-1], [0]])
+        return np.asarray(self.orders.places @ (1 << self.order(image_id)))
 
     def groups(self, masks: np.ndarray) -> np.ndarray:
         masks = np.asarray(masks, dtype=np.int64)
@@ -109,20 +124,33 @@ class PermutationDesign(Design):
         lowest = np.argmax(present, axis=-1)
         return np.where(masks == 0, 0, 1 + (sizes(masks) - 1) * self.n_bands + lowest)
 
-    def shapley_rows(self, masks: np.ndarray, payoffs: np.ndarray) -> np.ndarray:
-        # the forward chain is 0..M-1, the backward one 0 (the full set), then M..2M-2; the empty set is last
-        m = self.n_bands
-        chains = (np.r_[0:m, 2 * m - 1], np.r_[0, m : 2 * m - 1, 2 * m - 1])
-        rows = np.zeros((len(masks), m))
-        for chain in chains:
-            added = masks[:, chain[:-1]] ^ masks[:, chain[1:]]
-            band = np.log2(added).astype(np.int64)
-            gain = payoffs[:, chain[:-1]] - payoffs[:, chain[1:]]
-            rows[np.arange(len(masks))[:, None], band] += gain / 2  # each band once a chain
-        return rows
+    def shapley_weights(self, masks: np.ndarray) -> np.ndarray:
+        weights = np.zeros((*masks.shape, self.n_bands))
+        image = np.arange(len(masks))[:, None]
+        for chain in self.orders.chains:
+            more, less = chain[:-1], chain[1:]
+            band = np.log2(masks[:, more] ^ masks[:, less]).astype(np.int64)  # each one once a chain
+            weights[image, more, band] += 1 / self.orders.n_chains
+            weights[image, less, band] -= 1 / self.orders.n_chains
+        return weights
 
 
 DESIGNS = ("exact", "permutation")
+AUTO = "auto"
+"""Not a design: leaves the choice to the study."""
+
+
+def check_design(name: str, n_bands: int, force: bool = False) -> None:
+    """Raise InputError unless `name` is a design that so many bands allow, or "auto"."""
+    if name not in (AUTO, *DESIGNS):
+        raise InputError(f"expected design {', '.join(map(repr, DESIGNS))} or {AUTO!r}, got {name!r}")
+    make_design("permutation" if name == AUTO else name, n_bands, force=force)
+
+
+def refuse_auto(name: str, why: str) -> None:
+    """Raise InputError where a study needs a design that is known beforehand."""
+    if name == AUTO:
+        raise InputError(f"expected design {' or '.join(map(repr, DESIGNS))}, got {AUTO!r}: {why}")
 
 
 def make_design(name: str, n_bands: int, seed: int = 0, force: bool = False) -> Design:

@@ -98,15 +98,20 @@ def fit_temperatures(payoffs: Payoffs, design: Design, weights: np.ndarray) -> t
     Returns tau (R, G), NaN for a group without payoffs, and the weighted mean curves (R, G, T) they maximise.
     """
     n_groups, n_tau = design.n_groups, len(TEMPERATURES)
-    total = np.zeros((len(weights), n_groups * n_tau))
+    total = np.zeros((len(weights), n_groups, n_tau))
     count = np.zeros((len(weights), n_groups))
     for chunk in payoffs.chunks():
         own = weights[:, np.searchsorted(payoffs.position, chunk.position)]
-        curves, cells = _group_sums(chunk, design)
-        total += own @ curves.reshape(len(chunk), -1)
-        count += own @ cells
+        if isinstance(design, ExactDesign):
+            total += (own @ chunk.log_q[:, ::-1].reshape(len(chunk), -1).astype(np.float64)).reshape(total.shape)
+            count += own.sum(axis=1, keepdims=True)
+            continue
+        for group, image, cell in _by_group(chunk, design):
+            of_cells = own[:, image]
+            total[:, group] += of_cells @ chunk.log_q[image, cell].astype(np.float64)
+            count[:, group] += of_cells.sum(axis=1)
     with np.errstate(invalid="ignore"):
-        mean = total.reshape(len(weights), n_groups, n_tau) / count[:, :, None]
+        mean = total / count[:, :, None]
     return np.where(count > 0, best_temperature(mean), np.nan), mean
 
 
@@ -151,8 +156,7 @@ def replicate(payoffs: Payoffs, design: Design, value: Value, rows: np.ndarray, 
     rows: (N, M) per-image Shapley values at the temperatures fitted on all images, which give the covariances.
     """
     if value.fits_temperature:
-        share = 1 if isinstance(design, ExactDesign) else design.n_bands
-        block = max(1, _BLOCK_BYTES // (8 * len(TEMPERATURES) * design.n_groups * share))
+        block = max(1, _BLOCK_BYTES // (8 * len(TEMPERATURES) * design.n_groups))
         blocks = [weights[start : start + block] for start in range(0, len(weights), block)]
         phi = np.concatenate([_refitted(payoffs, design, block) for block in blocks])
     else:
@@ -166,8 +170,14 @@ def _refitted(payoffs: Payoffs, design: Design, weights: np.ndarray) -> np.ndarr
         # every image is in every group: the mean payoff is the mean curve at tau, but for a constant
         return shapley.shapley_values(at_temperature(curves, tau))
     at = interpolation_weights(np.nan_to_num(tau))
-    phi = np.einsum("rgt,rmgt->rm", at, _band_curves(payoffs, design, weights))
-    return np.asarray(phi / weights.sum(1, keepdims=True))
+    total = np.zeros((len(weights), design.n_bands))
+    for chunk in payoffs.chunks():
+        own = weights[:, np.searchsorted(payoffs.position, chunk.position)]
+        in_shapley = design.shapley_weights(chunk.coalition)
+        for group, image, cell in _by_group(chunk, design):
+            payoff = at[:, group] @ chunk.log_q[image, cell].astype(np.float64).T
+            total += (own[:, image] * payoff) @ in_shapley[image, cell]
+    return np.asarray(total / weights.sum(1, keepdims=True))
 
 
 def _effect_of_fitting(payoffs: Payoffs, design: Design, tau: np.ndarray) -> np.ndarray:
@@ -178,48 +188,31 @@ def _effect_of_fitting(payoffs: Payoffs, design: Design, tau: np.ndarray) -> np.
     """
     at = np.nan_to_num(tau)
     slope, bend = interpolation_weights(at, 1), interpolation_weights(at, 2)
-    own_slope, total_bend = np.empty((len(payoffs), design.n_groups)), np.zeros(design.n_groups)
+    own_slope, total_bend = np.zeros((len(payoffs), design.n_groups)), np.zeros(design.n_groups)
+    phi_slope = np.zeros((design.n_groups, design.n_bands))
     for chunk in payoffs.chunks():
-        curves, _ = _group_sums(chunk, design)
-        own_slope[np.searchsorted(payoffs.position, chunk.position)] = np.einsum("ngt,gt->ng", curves, slope)
-        total_bend += np.einsum("ngt,gt->g", curves, bend)
+        image = np.searchsorted(payoffs.position, chunk.position)[:, None]
+        groups = design.groups(chunk.coalition)
+        cell_slope = np.einsum("nkt,nkt->nk", chunk.log_q, slope[groups])
+        np.add.at(own_slope, (image, groups), cell_slope)
+        np.add.at(total_bend, groups, np.einsum("nkt,nkt->nk", chunk.log_q, bend[groups]))
+        np.add.at(phi_slope, groups, cell_slope[:, :, None] * design.shapley_weights(chunk.coalition))
     free = (tau > 0) & (tau < CAP) & (total_bend < 0)
     tau_moves = np.where(free, -own_slope / np.where(free, total_bend, 1.0), 0.0)
-    phi_slope = np.einsum("rmgt,gt->mg", _band_curves(payoffs, design, np.ones((1, len(payoffs)))), slope)
-    return np.asarray(tau_moves @ phi_slope.T)
+    return np.asarray(tau_moves @ phi_slope)
 
 
-def _band_curves(payoffs: Payoffs, design: Design, weights: np.ndarray) -> np.ndarray:
-    """Curves with the weights that cells have in Shapley values (linear in them), added up by group over images.
+def _by_group(chunk: PayoffTable, design: Design) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """The cells of each group that there is: group, and image and place of each cell.
 
-    weights of images (R, N) -> (R, M, G, T).
+    A group holds few of the cells: going through them costs as many steps as there are cells, not groups times cells.
     """
-    m, n_groups, n_tau = design.n_bands, design.n_groups, len(TEMPERATURES)
-    total = np.zeros((len(weights), m * n_groups * n_tau))
-    block = max(1, _BLOCK_BYTES // (8 * m * n_groups * n_tau))
-    for chunk in payoffs.chunks():
-        for start in range(0, len(chunk), block):
-            part = chunk.rows(slice(start, start + block))
-            n, k = part.coalition.shape
-            each = np.eye(k)[:, None].repeat(n, axis=1)
-            in_shapley = np.stack([design.shapley_rows(part.coalition, cell) for cell in each], axis=2)
-            in_group = _in_group(part, design)
-            by_group = (in_shapley[:, :, None] * in_group[:, None]).reshape(n, -1, k) @ part.log_q
-            total += weights[:, np.searchsorted(payoffs.position, part.position)] @ by_group.reshape(n, -1)
-    return total.reshape(-1, m, n_groups, n_tau)
-
-
-def _group_sums(chunk: PayoffTable, design: Design) -> tuple[np.ndarray, np.ndarray]:
-    """Each image's curves added up by group: (N, G, T), and its number of cells by group: (N, G)."""
-    if isinstance(design, ExactDesign):
-        return chunk.log_q[:, ::-1].astype(np.float64), np.ones((len(chunk), design.n_groups))
-    in_group = _in_group(chunk, design).astype(np.float64)
-    return in_group @ chunk.log_q, in_group.sum(axis=2)
-
-
-def _in_group(chunk: PayoffTable, design: Design) -> np.ndarray:
-    """Which cells are in which group: bool (N, G, K)."""
-    return np.asarray(design.groups(chunk.coalition)[:, None] == np.arange(design.n_groups)[:, None])
+    groups = design.groups(chunk.coalition).ravel()
+    order = np.argsort(groups, kind="stable")
+    found, first = np.unique(groups[order], return_index=True)
+    for group, cells in zip(found, np.split(order, first[1:]), strict=True):
+        image, cell = np.divmod(cells, chunk.coalition.shape[1])
+        yield int(group), image, cell
 
 
 def _row_if_shared(tau_cells: np.ndarray, design: Design) -> np.ndarray:

@@ -17,7 +17,7 @@ def command(
     bands: Annotated[str, typer.Option(help="8, radial:8, octaves:5, edges:0,.1,.3,1.")] = "8",
     value: Annotated[str, typer.Option(help="What is shared out: list values.")] = "usable-information",
     absence: Annotated[str, typer.Option(help="What stands in for absent bands: list absences, or all.")] = "mean",
-    design: Annotated[str, typer.Option(help="exact or permutation: list designs.")] = "exact",
+    design: Annotated[str, typer.Option(help="exact, permutation or auto: list designs.")] = "exact",
     images: Annotated[int | None, typer.Option(help="How many images to take.", show_default="all")] = None,
     tolerance: Annotated[
         float | None, typer.Option(help="Take as many images as this half-width of the score's interval needs.")

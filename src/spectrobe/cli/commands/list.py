@@ -64,9 +64,10 @@ def _absences() -> Mapping[str, str]:
 
 
 def _designs() -> Mapping[str, str]:
-    from spectrobe.game.coalitions import DESIGNS, ExactDesign, PermutationDesign
+    from spectrobe.game.coalitions import AUTO, DESIGNS, ExactDesign, PermutationDesign
 
-    return _described(dict(zip(DESIGNS, (ExactDesign, PermutationDesign), strict=True)), DESIGNS[0])
+    auto = "One of these, by the number of bands and images and, with a tolerance, a pilot."
+    return _described(dict(zip(DESIGNS, (ExactDesign, PermutationDesign), strict=True)), DESIGNS[0]) | {AUTO: auto}
 
 
 def _bands() -> Mapping[str, str]:

@@ -63,6 +63,7 @@ def decompose_with_all_absences(
         progress.note(f"absence {name}")
         folder = None if out is None else f"{os.fspath(out)}/{name}"
         results[name] = decompose(model, data, absence=name, out=folder, progress=progress, **settings)
+        settings["design"] = results[name].design  # "auto" is settled once, so that absences differ in nothing else
     return AbsenceAgreement(results, rank_agreement([result.shapley for result in results.values()]))
 
 

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from spectrobe.engine.progress import Progress
+    from spectrobe.game.coalitions import Design
+    from spectrobe.game.fit import Payoffs
     from spectrobe.studies.decompose.preparation import Preparation
+    from spectrobe.studies.decompose.settings import Settings
 
 N_PILOT = 50
 _ROUNDING = 1e-9
@@ -75,17 +78,19 @@ def _images_in(shards: dict[int, Sequence[int]]) -> int:
 
 
 def _score_stderr(run: Preparation, shards: list[int]) -> tuple[float, int]:
-    """Standard error of the score on the pilot, by the delta method."""
     if all(run.store.read_shard(index)[0] is None for index in shards):
         return np.nan, 0  # every image of the pilot was left out
-    payoffs = payoffs_of(run.store, shards)
+    return score_stderr(payoffs_of(run.store, shards), run.settings.make_design(), run.settings)
+
+
+def score_stderr(payoffs: Payoffs, design: Design, settings: Settings) -> tuple[float, int]:
+    """Standard error of the score on a pilot's payoffs, by the delta method (NaN: it has none); number of images."""
     if len(payoffs) < 2:
         return np.nan, len(payoffs)
-    design, value = run.settings.make_design(), make_value(run.settings.value)
-    rows = fit(payoffs, design, value).rows
+    rows = fit(payoffs, design, make_value(settings.value)).rows
     if rows.sum(axis=1).mean() < _ROUNDING:  # no gain to share out: what the score would be made of is rounding
         return np.nan, len(rows)
     ones = np.ones((1, len(rows)))
     alone = Replicates(rows.mean(axis=0)[None], weighted_covariance(rows, rows, ones))
-    statistic = score_functions(run.settings.bands)[DEFAULT_SCORE]
-    return studentised(statistic, alone, run.settings.confidence).stderr, len(rows)
+    statistic = score_functions(settings.bands)[DEFAULT_SCORE]
+    return studentised(statistic, alone, settings.confidence).stderr, len(rows)

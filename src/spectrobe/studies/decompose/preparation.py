@@ -33,6 +33,8 @@ from spectrobe.game.scores import DEFAULT_SCORE
 from spectrobe.game.values import DEFAULT_VALUE, make_value
 from spectrobe.models import open_model
 from spectrobe.models.base import Model
+from spectrobe.studies.decompose.design import choose_design
+from spectrobe.studies.decompose.pilot import N_PILOT, score_stderr
 from spectrobe.studies.decompose.result import DecomposeResult
 from spectrobe.studies.decompose.settings import Settings
 from spectrobe.studies.decompose.stored_absence import FILE, absence_file, state_digests, stored_absence
@@ -131,7 +133,8 @@ def prepare(
     run = open_run(KIND, out, "payoffs", stack, executor)
     surroundings = Surroundings(loader.data.ids, loader.each, described.seed)
     absence, made_from = stored_absence(absence_kind, surroundings, run.folder if run.begun else None)
-    design = described.make_design()
+    # where the design is still to be chosen, the pilot plays this one
+    design = replace(described, design="permutation").make_design() if described.open else described.make_design()
     evaluator = Evaluator(
         opened.model.forward,
         opened.n_classes,
@@ -152,7 +155,7 @@ def prepare(
         },
         sources,
         opened.order,
-        lambda: _settle(execution, opened, evaluator),
+        lambda: _settle(execution, selection["tolerance"], opened, evaluator),
         progress=progress,
         warnings=opened.warnings,
         written=opened.model.written,
@@ -162,6 +165,10 @@ def prepare(
         defaults={"value": DEFAULT_VALUE, "absence": DEFAULT_ABSENCE, "score": DEFAULT_SCORE},
     )
     settled = run.settled
+    if described.open:
+        described = replace(described, design=settled["design"])
+        evaluator = replace(evaluator, design=described.make_design())
+        progress.note(f"design {settled['design']} ({settled['design_because']})")
     progress.note(f"precision {settled['precision']} ({settled['why']}), batches of {settled['batch_size']}")
     for warning in opened.warnings:
         progress.note(f"warning: {warning}")
@@ -193,7 +200,6 @@ def _open(
         labelled=images.labels is not None,
         **settings,
     )
-    described.make_design()
     described.bands.labels(*described.image_size)
     place = resolve_device(device, opened, isinstance(model, str))
     sample = sample.to(place)
@@ -224,24 +230,39 @@ def _check_labels(images: ImageData, order: np.ndarray, value: str) -> None:
         )
 
 
-def _settle(execution: Mapping[str, Any], opened: _Opened, evaluator: Evaluator) -> dict[str, Any]:
-    """Batch size and precision of a new run; a batch size that memory does not allow is halved."""
+def _settle(
+    execution: Mapping[str, Any], tolerance: float | None, opened: _Opened, evaluator: Evaluator
+) -> dict[str, Any]:
+    """Batch size, design and precision of a new run; a batch size that memory does not allow is halved."""
     size, device, model, order = execution["batch_size"], opened.device, opened.model, opened.order
+    settings, chosen = opened.settings, {}
     shape = opened.sample.shape[1:]
     if size == "auto":
         with model.prepared(device, "float32") as forward:
             size = best_batch_size(forward, shape, device, len(order) * evaluator.passes_per_image)
 
-    def rows_of(forward: Any) -> np.ndarray:
-        few = [int(p) for p in order[: min(N_GUARD, max(2, len(order) // 8))]]
+    def played(forward: Any, n_images: int) -> Payoffs:
+        few = [int(p) for p in order[:n_images]]
         player = replace(evaluator, forward=forward, batch_size=size)
-        table = player.payoff_table(opened.loader.shard(few), Silent())
-        return fit(Payoffs.of(table), evaluator.design, make_value(opened.settings.value)).rows
+        return Payoffs.of(player.payoff_table(opened.loader.shard(few), Silent()))
+
+    def rows_of(forward: Any) -> np.ndarray:
+        payoffs = played(forward, min(N_GUARD, max(2, len(order) // 8)))
+        return fit(payoffs, evaluator.design, make_value(settings.value)).rows
+
+    def pilot() -> tuple[float, int]:
+        with model.prepared(device, "float32") as forward:
+            return score_stderr(played(forward, N_PILOT), evaluator.design, settings)
 
     while True:
         try:
+            if settings.open and not chosen:
+                n_bands, confidence = settings.bands.n_bands, settings.confidence
+                taken = choose_design(settings.design, n_bands, len(order), tolerance, confidence, pilot)
+                chosen = {"design": taken.design, "design_because": taken.why}
+                evaluator = replace(evaluator, design=replace(settings, design=taken.design).make_design())
             choice = choose_precision(execution["precision"], model, device, size, shape, rows_of, len(order))
-            return {"batch_size": size, "precision": choice.precision, "why": choice.why}
+            return {"batch_size": size, "precision": choice.precision, "why": choice.why, **chosen}
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise

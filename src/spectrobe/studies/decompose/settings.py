@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from spectrobe.bands import BandPartition
-from spectrobe.game.coalitions import Design, make_design
+from spectrobe.game.coalitions import AUTO, Design, make_design
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,11 @@ class Settings:
     labelled: bool = True
     force: bool = False
     clip: bool = False
+
+    @property
+    def open(self) -> bool:
+        """Whether the design is still to be chosen."""
+        return self.design == AUTO
 
     def make_design(self) -> Design:
         """The design of the game."""

@@ -20,7 +20,7 @@ from spectrobe.engine.phases import reach
 from spectrobe.engine.precision import check_precision
 from spectrobe.engine.progress import Progress, Silent
 from spectrobe.errors import InputError
-from spectrobe.game.coalitions import make_design
+from spectrobe.game.coalitions import check_design
 from spectrobe.game.fit import Payoffs
 from spectrobe.game.intervals import check_confidence
 from spectrobe.game.values import DEFAULT_VALUE, make_value
@@ -58,7 +58,8 @@ def decompose(
     model: a model string (`timm:NAME`, `torchvision:NAME`, ...), an nn.Module or any callable, pixels (N, C, H, W) in
         [0, 1] -> logits (N, K).
     data: a tensor pair (images (N, C, H, W), labels (N,)), a torch Dataset, or a data string.
-    bands: 8, "radial:8", a BandPartition, ...   value, absence, design: see `spectrobe list`.
+    bands: 8, "radial:8", a BandPartition, ...   value, absence, design: see `spectrobe list`; design "auto" chooses,
+        from a pilot where there is a tolerance.
     images: how many images to take, in an order given by the seed (default all).
     tolerance: take as many images as a half-width of the score's interval this small needs, forecast by a pilot.
     confidence: of all intervals.   seed: of everything that is drawn.
@@ -148,7 +149,7 @@ def check_choices(
     """Raise InputError for what is wrong with any model and any data, so that it is told before they are opened."""
     make_value(value)
     absence_class(absence)
-    make_design(design, BandPartition.of(bands).n_bands, force=force)
+    check_design(design, BandPartition.of(bands).n_bands, force)
     check_confidence(confidence)
     check_precision(precision)
     check_batch_size(batch_size)

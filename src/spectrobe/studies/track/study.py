@@ -20,6 +20,7 @@ from spectrobe.engine.identity import refuse_other
 from spectrobe.engine.progress import Progress, Silent
 from spectrobe.engine.store import RunFolder, plain
 from spectrobe.errors import InputError, SpectrobeError
+from spectrobe.game.coalitions import refuse_auto
 from spectrobe.models import open_model
 from spectrobe.models.base import Model
 from spectrobe.models.checkpoints import load_checkpoint
@@ -84,6 +85,7 @@ def _checked(settings: Mapping[str, Any]) -> dict[str, Any]:
         raise InputError(f"unknown setting(s) {', '.join(sorted(unknown))} of track, known are {', '.join(_DEFAULTS)}")
     chosen = _DEFAULTS | {name: value for name, value in settings.items() if name != "tolerance"}
     check_choices(tolerance=None, **chosen)
+    refuse_auto(chosen["design"], "every checkpoint is measured by one")
     return chosen
 
 

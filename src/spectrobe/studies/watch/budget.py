@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from numbers import Integral
 
 from spectrobe.errors import InputError
-from spectrobe.game.coalitions import DESIGNS, MAX_EXACT_BANDS, make_design
+from spectrobe.game.coalitions import AUTO, DESIGNS, MAX_EXACT_BANDS, make_design
 
-AUTO = "auto"
 LEAST_IMAGES = {"exact": 20, "permutation": 100}
 """Fewer images are not worth measuring. The permutation design shares fitted temperatures between coalitions, which
 takes information from the lowest band: .045 nats at 20 images, .014 at 100 (benchmarks/planted_truth.py)."""

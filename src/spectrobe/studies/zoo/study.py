@@ -13,6 +13,7 @@ from spectrobe.engine.absence import DEFAULT_ABSENCE, absence_classes
 from spectrobe.engine.executor import Engine, Executor, LocalExecutor, executor_of
 from spectrobe.engine.progress import Progress, Silent
 from spectrobe.engine.store import RunFolder
+from spectrobe.game.coalitions import refuse_auto
 from spectrobe.game.values import DEFAULT_VALUE
 from spectrobe.studies.decompose import study as decompose_study
 from spectrobe.studies.relate.correlate import FEWEST
@@ -96,6 +97,7 @@ def measure_zoo(
     """
     progress = progress or Silent()
     entries = read_models(models) if isinstance(models, str | os.PathLike) else zoo_entries(models)
+    refuse_auto(design, "models are compared, so all take one")
     absences = _absences(absence)
     partition = BandPartition.of(bands)
     for one in absences:
