@@ -96,13 +96,8 @@ from spectrobe.models.base import Geometry
 list(load_images(open_data((torch.rand(2, 3, 4, 4), torch.tensor([0, 1]))), [0, 1], Geometry()))
 print(sorted({"PIL", "pyarrow", "datasets", "foolbox", "torchvision", "timm", "pandas"} & set(sys.modules)))
 """
-    assert printed(script) == "[]"
-
-
-def printed(script: str) -> str:
-    """What a fresh interpreter prints."""
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    return run.stdout.strip()
+    assert run.stdout.strip() == "[]"
 
 
 def test_the_demo_does_not_import_foolbox(monkeypatch: pytest.MonkeyPatch) -> None:
