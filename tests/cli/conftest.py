@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from spectrobe.cli import main
+from spectrobe.cli import main, outcome
 from tests.cli.calls import MODELS, Cli, Outcome, photo, png, save
 
 
@@ -59,6 +59,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "map_short.csv").write_text("a,0\nb,1\n")
     (root / "map_torn.json").write_text('{"a": 0,')
     return root
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without figures, which take longer than the runs here and have tests of their own."""
+    monkeypatch.setattr(outcome, "_draw", lambda folder, figure, draw: "")
 
 
 @pytest.fixture

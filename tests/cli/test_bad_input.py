@@ -12,6 +12,8 @@ from spectrobe.cli.app import as_options
 from spectrobe.engine.store import RunFolder
 from tests.cli.calls import Cli, assert_refused
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 GOOD = "decompose python:toys:colour {world}/images --num-classes 3 --bands 4"
 MAPPED = "decompose --class-map {world}/map.json"
 

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import spectrobe as sb
+from spectrobe.cli import main
 from tests.cli.calls import Cli
 
 SETTINGS = ("--num-classes", 3, "--bands", 4, "--batch-size", 32, "--precision", "float32", "--quiet")
 
 
+@pytest.fixture(scope="module")
+def made(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two runs on the same images: `good` reads colour well, `poor` takes one colour for another now and then."""
+    root = tmp_path_factory.mktemp("compared")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(world))
+        for name, function in (("good", "colour"), ("poor", "confused")):
+            call = ("decompose", f"python:toys:{function}", world / "images", *SETTINGS, "--out", root / name)
+            assert main([str(word) for word in call]) == 0
+    return root
+
+
 @pytest.fixture
-def runs(cli: Cli, world: Path) -> Cli:
-    """Two runs on the same images: `good` reads colour well, `blind` the same through noise of its own."""
-    for name, function in (("good", "colour"), ("poor", "confused")):
-        assert cli("decompose", f"python:toys:{function}", world / "images", *SETTINGS, "--out", name).code == 0
+def runs(cli: Cli, made: Path, tmp_path: Path) -> Cli:
+    """The command line beside a copy of them."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
     return cli
 
 
@@ -78,6 +91,7 @@ def test_json_and_files_when_asked(runs: Cli, tmp_path: Path) -> None:
     assert runs("compare", "good", "poor", "--out", "difference").code == 0  # the same again is no conflict
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_another_result_is_not_overwritten(runs: Cli) -> None:
     assert runs("compare", "good", "poor", "--out", "difference").code == 0
     for out, other in (("difference", "good"), ("good", "poor")):
@@ -88,6 +102,7 @@ def test_another_result_is_not_overwritten(runs: Cli) -> None:
         assert Path(out, "result.json").read_bytes() == before
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_runs_that_cannot_be_compared(runs: Cli, world: Path) -> None:
     for option, wanted in (
         (("--value", "accuracy"), "value is usable-information in A and accuracy in B"),
@@ -108,6 +123,7 @@ def test_runs_that_cannot_be_compared(runs: Cli, world: Path) -> None:
         assert outcome.code == 2 and wanted in outcome.err
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_an_unknown_metric_and_one_that_is_not_defined(runs: Cli, world: Path) -> None:
     outcome = runs("compare", "good", "poor", "--fail-if-worse", "--metric", "acuracy")
     assert outcome.code == 2

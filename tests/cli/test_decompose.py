@@ -43,6 +43,7 @@ def test_a_run_from_a_folder_of_images(cli: Cli, world: Path) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_same_answer_as_in_python(cli: Cli, world: Path) -> None:
     assert cli("decompose", "python:toys:blunt", world / "images", *SETTINGS, "--out", "run").code == 0
     model = sb.open_model("python:toys:blunt", num_classes=3)
@@ -53,6 +54,7 @@ def test_the_same_answer_as_in_python(cli: Cli, world: Path) -> None:
     assert np.array_equal(sb.load("run").shapley, there.shapley)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_every_option_reaches_the_study(cli: Cli, world: Path) -> None:
     outcome = cli(
         "decompose", "python:toys:blunt", world / "images", "--json",
@@ -76,6 +78,7 @@ def test_every_option_reaches_the_study(cli: Cli, world: Path) -> None:
     assert identity["asked"] == {"precision": "float32", "batch_size": 4}
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_what_was_clipped_is_shown_and_is_part_of_the_run(cli: Cli, world: Path) -> None:
     call = ("decompose", "python:toys:blunt", world / "images", *SETTINGS, "--absence", "zero", "--out", "run")
     outcome = cli(*call, "--clip")
@@ -92,6 +95,7 @@ def test_what_was_clipped_is_shown_and_is_part_of_the_run(cli: Cli, world: Path)
     )
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_json_is_the_result_file_and_nothing_else(cli: Cli, world: Path) -> None:
     outcome = cli("decompose", "python:toys:blunt", world / "images", *SETTINGS, "--json", "--out", "run")
     assert outcome.code == 0
@@ -100,12 +104,14 @@ def test_json_is_the_result_file_and_nothing_else(cli: Cli, world: Path) -> None
     assert outcome.err.count("\n") >= 2  # notes are still told, beside
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_quiet_prints_the_result_alone(cli: Cli, world: Path) -> None:
     outcome = cli("decompose", "python:toys:blunt", world / "images", *SETTINGS, "--quiet")
     assert outcome.code == 0 and outcome.err == ""
     assert "leans on coarse structure" in outcome.out
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_first_free_number_is_taken(cli: Cli, world: Path) -> None:
     Path("runs/decompose-python-toys-blunt-2").mkdir(parents=True)
     for number in (1, 3):
@@ -124,6 +130,7 @@ def test_a_finished_run_is_shown_again_without_the_game(cli: Cli, world: Path) -
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_unlabelled_images_with_agreement(cli: Cli, world: Path) -> None:
     outcome = cli(
         "decompose", "python:toys:blunt", world / "unlabelled", "--bands", 4, "--value", "agreement", "--json"
@@ -132,6 +139,7 @@ def test_unlabelled_images_with_agreement(cli: Cli, world: Path) -> None:
     assert outcome.result["accuracy"] is None and outcome.result["information"]["value"] > 0.3
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_bad_images_are_left_out_when_asked_and_listed(cli: Cli, world: Path) -> None:
     outcome = cli("decompose", "python:toys:blunt", world / "broken", *SETTINGS, "--on-bad-image", "skip")
     assert outcome.code == 0

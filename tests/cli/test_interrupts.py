@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from spectrobe.engine import local
 from tests.cli.calls import Cli
+
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 SLOW = '''
 import os, time
@@ -56,7 +59,9 @@ def slow(tmp_path: Path) -> Path:
 def test_an_interrupted_run_goes_on_to_the_same_answer(
     asked_for: bool, cli: Cli, world: Path, slow: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    call = ("decompose", "python:slow.py:colour", world / "images", *CALL)  # a file is imported anew by each call
+    monkeypatch.setattr(local, "_MOST_IMAGES_PER_SHARD", 4)
+    settings = ("--num-classes", 3, "--bands", 4, "--batch-size", 16, "--precision", "float32", "--absence", "zero")
+    call = ("decompose", "python:slow.py:colour", world / "images", *settings)  # a file is imported anew by each call
     whole = cli(*call, "--json", "--out", "whole")
     assert whole.code == 0, whole.err
     monkeypatch.setenv("STOP_AFTER", "15")

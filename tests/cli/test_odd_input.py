@@ -15,9 +15,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from spectrobe.cli import outcome as outcome_module
 from tests.cli.calls import Cli, Outcome, photo, png, save
 from tests.data.hostile import encode
+
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 SETTINGS = ("--num-classes", 3, "--bands", 2, "--batch-size", 32, "--precision", "float32")
 Maker = Callable[[Path], None]
@@ -50,12 +51,6 @@ ODD_IMAGES: dict[str, Callable[[], bytes]] = {
     "animated.gif": lambda: encode(like("RGB"), "GIF", save_all=True, append_images=[like("RGB")]),
     "a PNG called.JPG": lambda: encode(like("RGB"), "PNG"),
 }
-
-
-@pytest.fixture(autouse=True)
-def _undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures take longer than the runs here, and have tests of their own."""
-    monkeypatch.setattr(outcome_module, "_draw", lambda folder, figure, draw: "")
 
 
 def test_images_that_anyone_would_convert_are_converted(cli: Cli, world: Path, tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ def test_the_profile_of_a_decomposition_is_drawn_beside(cli: Cli, world: Path, t
     assert (tmp_path / "run/figures/response-with-profile.svg").exists() and "under" not in done.out.split("figures")[0]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_what_cannot_be_measured_is_listed_and_exits_with_1(cli: Cli, world: Path) -> None:
     (world / "hard.py").write_text(
         "import numpy as np\n\ndef numpy_model(x):\n    return 40 * x.numpy().mean((2, 3))\n", encoding="utf-8"

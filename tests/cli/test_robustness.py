@@ -37,6 +37,7 @@ def test_prints_tables_and_writes_the_run(cli: Cli, world: Path, tmp_path: Path)
     assert again.out == (tmp_path / "run/result.json").read_text()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_what_cannot_be_measured_is_listed_and_exits_with_1(cli: Cli, world: Path) -> None:
     (world / "hard.py").write_text(
         "import numpy as np\n\ndef numpy_model(x):\n    return 40 * x.numpy().mean((2, 3))\n", encoding="utf-8"
@@ -50,6 +51,7 @@ def test_what_cannot_be_measured_is_listed_and_exits_with_1(cli: Cli, world: Pat
     assert json.loads(done.out)["accuracy"]["brightness:1"]["value"] is not None
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_tree_with_and_without_clean_images(cli: Cli, world: Path, tmp_path: Path) -> None:
     for severity in (1, 2):
         shutil.copytree(world / "images", tmp_path / f"tree/haze/{severity}")
@@ -64,6 +66,7 @@ def test_a_tree_with_and_without_clean_images(cli: Cli, world: Path, tmp_path: P
     }
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_against_a_second_folder_and_relative_to_another_run(cli: Cli, world: Path, tmp_path: Path) -> None:
     for index in range(3):
         for number in range(4):

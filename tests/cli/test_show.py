@@ -9,6 +9,8 @@ import pytest
 
 from tests.cli.calls import Cli
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 SETTINGS = ("--bands", 4, "--batch-size", 32, "--precision", "float32")
 
 

@@ -41,6 +41,7 @@ def test_own_noise_needs_two_folders_and_nothing_else(cli: Cli, noisy: Path) -> 
     assert snr.summary() in done.out
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_several_perturbations_as_json(cli: Cli, noisy: Path) -> None:
     done = cli("snr", "clean", "--perturb", "gaussian_noise:1-2,contrast:3", "--bands", "4", "--json", "--quiet")
     assert done.code == 0, done.err
@@ -49,6 +50,7 @@ def test_several_perturbations_as_json(cli: Cli, noisy: Path) -> None:
     assert names == ["gaussian_noise:1", "gaussian_noise:2", "contrast:3"]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_attacks_take_a_model_and_its_labels(cli: Cli, world: Path, tmp_path: Path) -> None:
     (tmp_path / "map.json").write_text('{"a": 0, "b": 2, "c": 1}')  # the model is right on class a alone
     model = ("--model", "python:toys:colour", "--num-classes", 3, "--class-map", "map.json")
@@ -65,6 +67,7 @@ def test_attacks_take_a_model_and_its_labels(cli: Cli, world: Path, tmp_path: Pa
     assert sb.load("free").n_images == 12
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_same_call_goes_on(cli: Cli, noisy: Path) -> None:
     call = ("snr", "clean", "--against", "noisy", "--out", "run")
     first, again = cli(*call), cli(*call)
@@ -75,6 +78,7 @@ def test_the_same_call_goes_on(cli: Cli, noisy: Path) -> None:
     assert "other settings (dc: there 'apart', now 'in-band')" in other.err
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_part_that_fails_is_listed_and_the_exit_code_is_1(cli: Cli, noisy: Path) -> None:
     Image.fromarray(photo(0, 0, 10)).save(noisy / "noisy" / "3.bmp")
     (noisy / "noisy" / "5.bmp").write_bytes(b"")
@@ -111,6 +115,7 @@ def test_bad_input_is_one_line_with_code_2(cli: Cli, noisy: Path, world: Path, c
     assert not list(noisy.glob("runs/*"))
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_score_under(cli: Cli, world: Path) -> None:
     data = world / "images"
     model = ("python:toys:colour", data, "--num-classes", 3, "--class-map", world / "map.json")
@@ -132,6 +137,7 @@ def test_score_under(cli: Cli, world: Path) -> None:
     assert cli("score", "noise", "--under", "run").code == 2
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_other_commands_on_an_snr_run(cli: Cli, noisy: Path) -> None:
     assert cli("snr", "clean", "--perturb", "contrast:1-2", "--bands", 4, "--out", "run").code == 0
     shown = cli("show", "run")

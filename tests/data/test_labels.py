@@ -33,6 +33,14 @@ def test_some_wordnet_ids_get_imagenets_indices(n_classes: int | None) -> None:
     assert by_name(("n02099601", "n15075141"), n_classes=n_classes) == {"n02099601": 207, "n15075141": 999}
 
 
+def test_words_may_follow_a_wordnet_id() -> None:
+    names = ("n01440764_tench", "n02099601 golden retriever", "n03888257-parachute", "n15075141")
+    assert list(by_name(names, n_classes=1000).values()) == [0, 207, 701, 999]
+    assert match_names(("n01440764tench",), DataOptions(n_classes=1000), "class folders") is None
+    with pytest.raises(InputError, match="'n01440764' and 'n01440764_tench' are one class of the model: merge or ren"):
+        by_name(("n01440764", "n01440764_tench"), n_classes=1000)
+
+
 def test_wordnet_ids_mean_nothing_to_a_model_of_ten_classes() -> None:
     assert match_names(("n02099601", "n15075141"), DataOptions(n_classes=10), "class folders") is None
 
@@ -172,6 +180,7 @@ def test_sorted_order_is_for_all_classes_at_once() -> None:
         ),
         (PETS, {"n_classes": 4, "class_names": ("cat", "dog", "x", "y")}, "not among the model's class names: horse"),
         (("n02099601", "n00000001"), {"n_classes": 1000}, "not among ImageNet's WordNet ids: n00000001"),
+        (("n02099601_dog", "n00000001_x"), {"n_classes": 1000}, "not among ImageNet's WordNet ids: n00000001_x\\)"),
         ((*"0123456789", "10"), {"n_classes": 11}, "sorted order differs from their numeric order"),
         (
             ("ape", "cat", "dog"),

@@ -1,13 +1,19 @@
-"""A run in a process of its own that kills itself at the n-th time it reaches a phase: driver.py OUT PHASE N WHAT.
+"""Runs in processes of their own, which kill themselves at the n-th time that they reach a phase.
 
-WHAT is a design of decompose (exact, permutation), or another study (snr, robustness).
+The driver reads a run a line, [OUT, PHASE, N, WHAT] as JSON, and makes it in a child that it forks, since libraries
+take longer to load than such a run; it answers with the child's exit code and what it printed. WHAT is a design of
+decompose (exact, permutation), or another study (snr, robustness).
 """
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
+import traceback
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +55,35 @@ def killing(phase: str, count: int) -> None:
     listen(stop)
 
 
+def in_a_child(out: str, phase: str, count: int, what: str) -> tuple[int, str]:
+    """Exit code (-9: killed) and output of a run in a process of its own."""
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            os.dup2(write, 1)
+            os.dup2(write, 2)
+            killing(phase, count)
+            go(what, Path(out))
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+    os.close(write)
+    with os.fdopen(read) as printed:
+        text = printed.read()
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), text
+
+
 if __name__ == "__main__":
-    killing(sys.argv[2], int(sys.argv[3]))
-    go(sys.argv[4], Path(sys.argv[1]))
+    for library in ("pandas", "pyarrow.parquet", "safetensors.torch", "scipy.stats"):  # loaded where they are used
+        with suppress(ImportError):  # pyarrow looks for pandas, and does without
+            import_module(library)
+    for study in ("decompose", "robustness", "snr_study"):
+        getattr(sb, study)
+    for order in sys.stdin:
+        print(json.dumps(in_a_child(*json.loads(order))), flush=True)

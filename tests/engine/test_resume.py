@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import random
+import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,28 +16,43 @@ from spectrobe.engine.phases import PHASES
 from tests.engine.driver import go
 
 DRIVER = Path(__file__).parent / "driver.py"
+KILLED = -signal.SIGKILL
 KILLS = [("shard write", 2), ("between write and rename", 3), ("tau fit", 1)]
 
 
-def run(out: Path, phase: str = "never", count: int = 1, design: str = "exact") -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(DRIVER), str(out), phase, str(count), design]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+Run = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+def run() -> Iterator[Run]:
+    """Makes a run in a process of its own, killed at a phase where one is named: exit code, output."""
+    with subprocess.Popen([sys.executable, DRIVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as driver:
+        assert driver.stdin is not None and driver.stdout is not None
+        orders, answers = driver.stdin, driver.stdout
+
+        def ask(out: Path, phase: str = "never", count: int = 1, what: str = "exact") -> tuple[int, str]:
+            print(json.dumps([str(out), phase, count, what]), file=orders, flush=True)
+            code, printed = json.loads(answers.readline())
+            return code, printed
+
+        yield ask
+        orders.close()  # ends the driver
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, run: Run) -> bytes:
     out = tmp_path_factory.mktemp("undisturbed") / "run"
-    done = run(out)
-    assert done.returncode == 0, done.stderr
+    assert run(out) == (0, "")
     return (out / "result.json").read_bytes()
 
 
 @pytest.mark.parametrize(("study", "rows", "phase", "count"), [
     ("snr", "snr", "between write and rename", 3), ("robustness", "predictions", "shard write", 2),
 ])  # fmt: skip
-def test_other_studies_go_on_after_a_kill(tmp_path: Path, study: str, rows: str, phase: str, count: int) -> None:
-    killed = run(tmp_path / "run", phase, count, study)
-    assert killed.returncode == -9 and killed.stdout == f"killed at {phase} {count}\n", killed.stderr
+def test_other_studies_go_on_after_a_kill(
+    tmp_path: Path, run: Run, study: str, rows: str, phase: str, count: int
+) -> None:
+    assert run(tmp_path / "run", phase, count, study) == (KILLED, f"killed at {phase} {count}\n")
     assert len(list((tmp_path / "run" / rows).glob("*.parquet"))) == 1
     assert not (tmp_path / "run/result.json").exists()
     go(study, tmp_path / "run")
@@ -47,41 +65,40 @@ def test_other_studies_go_on_after_a_kill(tmp_path: Path, study: str, rows: str,
 
 
 @pytest.mark.parametrize("phase,count", KILLS)
-def test_killed_run_goes_on_to_the_same_bytes(tmp_path: Path, undisturbed: bytes, phase: str, count: int) -> None:
+def test_killed_run_goes_on_to_the_same_bytes(
+    tmp_path: Path, run: Run, undisturbed: bytes, phase: str, count: int
+) -> None:
     out = tmp_path / "run"
-    killed = run(out, phase, count)
-    assert killed.returncode == -9
+    assert run(out, phase, count) == (KILLED, f"killed at {phase} {count}\n")
     assert not (out / "result.json").exists()
-    done = run(out)
-    assert done.returncode == 0, done.stderr
+    assert run(out) == (0, "")
     assert (out / "result.json").read_bytes() == undisturbed
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("design,most", [("exact", 3), ("permutation", 1)])
-def test_ten_kills_of_each_design_end_in_the_same_bytes(tmp_path: Path, design: str, most: int) -> None:
+def test_ten_kills_of_each_design_end_in_the_same_bytes(tmp_path: Path, run: Run, design: str, most: int) -> None:
     """Twenty kills in all, drawn with a seed, each phase at least once; `most`: how many shards the design has here."""
     draws = random.Random(design)
     assert {"shard write", "between write and rename", "tau fit", "result write"} <= set(PHASES)
     kills = [(phase, 1) for phase in PHASES] + [(draws.choice(PHASES), draws.randint(1, most)) for _ in range(5)]
     reference = tmp_path / "reference"
-    assert run(reference, design=design).returncode == 0
+    assert run(reference, what=design) == (0, "")
     expected = (reference / "result.json").read_bytes()
     for number, (phase, count) in enumerate(kills):
         if phase in ("tau fit", "result write"):
             count = 1  # reached once a run
         out = tmp_path / str(number)
-        killed = run(out, phase, count, design)
-        print(f"{design}, kill {number}: {killed.stdout.strip()}")
-        assert killed.returncode == -9 and killed.stdout == f"killed at {phase} {count}\n", killed.stderr
-        done = run(out, design=design)
-        assert done.returncode == 0, done.stderr
+        code, printed = run(out, phase, count, design)
+        print(f"{design}, kill {number}: {printed.strip()}")
+        assert (code, printed) == (KILLED, f"killed at {phase} {count}\n")
+        assert run(out, what=design) == (0, "")
         assert (out / "result.json").read_bytes() == expected
 
 
-def test_three_kills_in_one_folder(tmp_path: Path, undisturbed: bytes) -> None:
+def test_three_kills_in_one_folder(tmp_path: Path, run: Run, undisturbed: bytes) -> None:
     out = tmp_path / "run"
     for phase in ("shard done", "between write and rename", "result write"):
-        assert run(out, phase).returncode == -9, phase
-    assert run(out).returncode == 0
+        assert run(out, phase) == (KILLED, f"killed at {phase} 1\n")
+    assert run(out) == (0, "")
     assert (out / "result.json").read_bytes() == undisturbed

@@ -19,11 +19,11 @@ from tests.shared import SHARED
 
 CIFAR, PHOTOGRAPHS = SHARED / "data/cifar10/test.parquet", SHARED / "data/imagenet-sample"
 SETTINGS = {
-    "bands": 4,
+    "bands": 3,
     "value": "usable-information",
     "absence": "mean",
     "design": "exact",
-    "images": 24,
+    "images": 16,
     "precision": "float32",
     "batch_size": 32,
 }
@@ -56,7 +56,7 @@ def test_the_answer_is_the_same(
         assert np.abs(found.shapley).max() > 0.1
         expected |= {"shapley": found.shapley, "stderr": found.stderr, "values": found.values}
     found = sb.decompose(way(tmp_path, resnet8), photographs, **SETTINGS)
-    assert found.n_images == 24 and found.forward_passes == 24 * 15 + 1
+    assert found.n_images == 16 and found.forward_passes == 16 * 7 + 1
     for name, numbers in expected.items():
         assert np.allclose(getattr(found, name), numbers, rtol=0, atol=1e-4), name
 

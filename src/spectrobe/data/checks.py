@@ -66,9 +66,12 @@ def _refuse_out_of_range(data: ImageData, labels: np.ndarray, n_classes: int | N
     outside = labels < 0 if n_classes is None else (labels < 0) | (labels >= n_classes)
     if outside.any():
         index = int(np.argmax(outside))
+        label = int(labels[index])
         upto = "" if n_classes is None else f" to {n_classes - 1}"
+        name = data.class_names[label] if data.class_names and 0 <= label < len(data.class_names) else ""
+        named = f" ({name})" if name else ""
         more = f" ({int(outside.sum())} images in all)" if outside.sum() > 1 else ""
         raise InputError(
-            f"image {data.ids[index]} of {data.name} has label {labels[index]}, expected 0{upto}{more}: "
+            f"image {data.ids[index]} of {data.name} has label {label}{named}, expected 0{upto}{more}: "
             "do data and model have the same classes? --class-map translates"
         )

@@ -16,6 +16,7 @@ from spectrobe.data.class_map import MAP_FORMS, class_index, class_map_entries
 from spectrobe.errors import InputError
 
 _WORDNET_ID = re.compile(r"n\d{8}")
+_WORDNET_ID_AND_WORDS = re.compile(r"(n\d{8})[ _.-].*", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -111,10 +112,18 @@ def _by_class_names(names: Sequence[str], options: DataOptions, what: str) -> La
 
 def _by_wordnet(names: Sequence[str], options: DataOptions, what: str) -> LabelMapping | None:
     index_of = {name: index for index, name in enumerate(imagenet_wordnet_ids())}
-    if options.n_classes not in (None, len(index_of)) or not all(name in index_of for name in names):
+    ids = {name: _leading_id(name) for name in names}
+    if options.n_classes not in (None, len(index_of)) or not all(one in index_of for one in ids.values()):
         return None
-    indices = {name: index_of[name] for name in names}
+    indices = {name: index_of[one] for name, one in ids.items()}
+    _refuse_merged(indices, what)
     return LabelMapping(indices, f"{what} by WordNet id", options.class_names or imagenet_wordnet_ids())
+
+
+def _leading_id(name: str) -> str:
+    """n01440764_tench -> n01440764, as people name folders to tell them apart; other names as they are."""
+    found = _WORDNET_ID_AND_WORDS.fullmatch(name)
+    return found[1] if found else name
 
 
 def _by_class_map(names: Sequence[str], options: DataOptions, what: str) -> LabelMapping:
@@ -134,7 +143,7 @@ def _by_class_map(names: Sequence[str], options: DataOptions, what: str) -> Labe
 
 
 def _refuse_merged(indices: Mapping[str, int], what: str) -> None:
-    """Names that differ only in case would become one class."""
+    """Names that differ only in case, or in what follows a WordNet id, would become one class."""
     seen: dict[int, str] = {}
     for name, index in indices.items():
         if seen.setdefault(index, name) != name:
@@ -154,9 +163,9 @@ def _refuse_contradiction(indices: Mapping[str, int], options: DataOptions, what
 
 def _near_miss(names: Sequence[str], options: DataOptions) -> str:
     """When a rule by name nearly applied, which names stood in its way."""
-    wordnet = [name for name in names if is_wordnet_id(name)]
+    wordnet = [name for name in names if is_wordnet_id(_leading_id(name))]
     if wordnet and options.n_classes == len(imagenet_wordnet_ids()):
-        strangers = [name for name in names if name not in imagenet_wordnet_ids()]
+        strangers = [name for name in names if _leading_id(name) not in imagenet_wordnet_ids()]
         return f" (not among ImageNet's WordNet ids: {shorten(strangers)})"
     if options.class_names:
         known = {name.casefold() for name in options.class_names}

@@ -144,5 +144,14 @@ def _accuracy(model: Model, logits: Tensor, labels: Tensor) -> list[str]:
         return []
     return [
         f"{model.name} gets {right} of {n} intact images right, near chance ({chance:.1%}): normalisation or label "
-        f"order? (mean, std, size and --class-map are the usual suspects)"
+        f"order? ({_suspects(model)})"
     ]
+
+
+def _suspects(model: Model) -> str:
+    """Where to look first when nearly every answer is wrong."""
+    if model.mean is None:
+        return (
+            "it is given pixels in [0, 1] as they are: if it was trained on others, say mean and std; else --class-map"
+        )
+    return "mean, std, size and --class-map are the usual suspects"
