@@ -30,7 +30,7 @@ def test_every_part_has_its_panel(result: sb.ResponseResult) -> None:
     found = titles(response(result))
     assert len(found) == 6
     for part, title in zip(
-        ("Gradient", "band noise", "Channel", "cut-off images", "Fourier noise of L2 2", "x spectrum"),
+        ("Gradient", "noise in one band", "Channel", "cut off", "one wave of L2 norm 2", "best baseline ("),
         found,
         strict=True,
     ):
@@ -91,6 +91,6 @@ def test_by_its_name_in_both_widths(result: sb.ResponseResult) -> None:
 
     assert len(titles(publication("response", result))) == 6
     single = publication("response", result, "single")
-    assert titles(single) == ["Accuracy on cut-off images"]
+    assert titles(single) == ["Accuracy when frequencies are cut off"]
     with pytest.raises(InputError, match="expected one result of response, got 2"):
         publication("response", [result, result])
