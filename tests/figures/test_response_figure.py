@@ -69,6 +69,13 @@ def test_axes_are_in_cycles_per_pixel_and_per_image(result: sb.ResponseResult) -
     assert [label.get_text() for label in above.get_xticklabels()][-1] == "8" and "16 pixels" in above.get_xlabel()
 
 
+def test_points_beyond_the_noise_tried_are_explained(result: sb.ResponseResult) -> None:
+    legend = response(result).axes[2].get_legend()
+    told = [] if legend is None else [text.get_text() for text in legend.get_texts()]
+    assert ("beyond the noise tried" in told) == bool(result.masking.extrapolated.any())
+    assert "measured" in told or "beyond the noise tried" in told
+
+
 def test_a_profile_stands_beside(result: sb.ResponseResult) -> None:
     net, data = planted(20)
     profile = sb.decompose(

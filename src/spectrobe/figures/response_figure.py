@@ -16,7 +16,7 @@ from spectrobe.errors import InputError
 from spectrobe.figures.profile_figure import draw_profile
 from spectrobe.figures.profile_figure import frequency_axis as band_axis
 from spectrobe.figures.style import FAINT, INK, MARKERS, PAGE_WIDTH, PALETTE, figure_of, restyle, styled
-from spectrobe.studies.response import claim as claims
+from spectrobe.studies.response.predictors import MASKING
 
 if TYPE_CHECKING:
     from spectrobe.studies.decompose.result import DecomposeResult
@@ -201,7 +201,7 @@ def _draw_claim(ax: Axes, result: ResponseResult) -> None:
     claim = result.claim
     if claim is None:
         return
-    predicted = claim.predictions[claims.MASKING].predicted
+    predicted = claim.predictions[MASKING].predicted
     most = max(float(claim.drop_interval.max()), 0.05)
     ax.plot([0, most], [0, most], color=INK, linewidth=0.6, label="as predicted")
     for k, kind in enumerate(dict.fromkeys(claim.kinds)):
@@ -214,8 +214,8 @@ def _draw_claim(ax: Axes, result: ResponseResult) -> None:
     ax.set_xlim(-0.03 * widest, widest)
     ax.set_xlabel("predicted drop of accuracy, held out")
     ax.set_ylabel("measured drop")
-    best = claim.verdicts[claims.MASKING].best_baseline
-    error, other = (claim.predictions[name].error.value for name in (claims.MASKING, best))
+    best = claim.verdicts[MASKING].best_baseline
+    error, other = (claim.predictions[name].error.value for name in (MASKING, best))
     title = f"Sensitivity x spectrum: off by {error:.3f},\nbest baseline ({best}): by {other:.3f}"
     ax.set_title(title, size=8, weight="normal", pad=6)
     ax.legend(loc="upper left", handlelength=1.2, handletextpad=0.4, borderaxespad=0.2)

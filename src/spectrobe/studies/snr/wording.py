@@ -88,7 +88,7 @@ def study_summary(study: SnrStudy) -> str:
 
 def counts(results: Sequence[SnrResult]) -> str:
     """How many perturbations have which pattern of survival."""
-    told = []
+    told: list[str] = []
     for pattern, words in PATTERNS.items():
         some = sum(result.pattern == pattern for result in results)
         if some:
