@@ -73,6 +73,8 @@ def test_against_a_second_folder_and_relative_to_another_run(cli: Cli, world: Pa
             save(tmp_path / "noisy" / "abc"[index] / f"{number}.png", 255 - photo(index, number))
     done = cli(*call(world, "--against", "noisy", "--perturb", "contrast:4-5", "--out", "a"))
     assert done.code == 0 and "noisy" in done.out
+    assert "log-likelihood (nats) under" in done.out  # severities have a row of both, without asking for more
+    assert done.out.count("contrast  ") >= 2
     blunt = call(world, "--perturb", "contrast:4-5", "--relative-to", "a", "--out", "b")
     blunt[1] = "python:toys:confused"
     compared = cli(*blunt)

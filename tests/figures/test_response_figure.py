@@ -30,7 +30,7 @@ def test_every_part_has_its_panel(result: sb.ResponseResult) -> None:
     found = titles(response(result))
     assert len(found) == 6
     for part, title in zip(
-        ("Gradient", "band noise", "Channel", "cut-off images", "Fourier noise of L2 2", "x spectrum"),
+        ("Gradient", "noise in one band", "Channel", "cut off", "one wave of L2 norm 2", "best baseline ("),
         found,
         strict=True,
     ):
@@ -69,6 +69,13 @@ def test_axes_are_in_cycles_per_pixel_and_per_image(result: sb.ResponseResult) -
     assert [label.get_text() for label in above.get_xticklabels()][-1] == "8" and "16 pixels" in above.get_xlabel()
 
 
+def test_points_beyond_the_noise_tried_are_explained(result: sb.ResponseResult) -> None:
+    legend = response(result).axes[2].get_legend()
+    told = [] if legend is None else [text.get_text() for text in legend.get_texts()]
+    assert ("beyond the noise tried" in told) == bool(result.masking.extrapolated.any())
+    assert "measured" in told or "beyond the noise tried" in told
+
+
 def test_a_profile_stands_beside(result: sb.ResponseResult) -> None:
     net, data = planted(20)
     profile = sb.decompose(
@@ -91,6 +98,6 @@ def test_by_its_name_in_both_widths(result: sb.ResponseResult) -> None:
 
     assert len(titles(publication("response", result))) == 6
     single = publication("response", result, "single")
-    assert titles(single) == ["Accuracy on cut-off images"]
+    assert titles(single) == ["Accuracy when frequencies are cut off"]
     with pytest.raises(InputError, match="expected one result of response, got 2"):
         publication("response", [result, result])

@@ -59,6 +59,19 @@ def test_many_corruptions_are_thin_lines_and_their_mean() -> None:
     np.testing.assert_allclose(lines(severity)[-1][:, 1], mean, atol=1e-12)
 
 
+def test_of_thin_lines_the_best_and_the_worst_are_named_at_their_ends() -> None:
+    conditions = [condition(f"{name}:{level}") for name in "abcdefg" for level in (1, 2)]
+    share = {"a": 3, "b": 1, "c": 9}  # of ten images, how many are right at severity 2
+    right = {c.name: [1] * (share.get(c.family, 5) if c.severity == 2 else 10) + [0] * 10 for c in conditions}
+    right = {name: values[:10] for name, values in right.items()}
+    severity = robustness(hand_made(right, conditions)).axes[0]
+    assert {text.get_text(): text.xy for text in severity.texts} == {"b": (2, 0.1), "c": (2, 0.9)}
+
+
+def test_the_title_names_model_images_and_data() -> None:
+    assert robustness(result()).get_suptitle() == "What is left of A's accuracy: 10 images of rows, 95 % intervals"
+
+
 def test_several_results_have_a_colour_each() -> None:
     severity, eps, rows = robustness([result("A"), result("B")]).axes
     assert labels(severity) == ["A, mean of 2 corruptions", "B, mean of 2 corruptions"]

@@ -152,6 +152,11 @@ class TestSeveral:
         assert all(len(points(ax)) == 24 for ax in figure.axes)
         assert figure.axes[1].get_ylim() == figure.axes[0].get_ylim()
         assert figure.axes[0].texts[0].get_text() == "light to dark: 1 to 5"
+        assert figure.texts[-1].get_text() == "Low frequencies survive, high ones are lost: 9 of 9."
+
+    def test_few_names_share_the_width(self) -> None:
+        figure = snr_bias([fake_snr(f"{name}:{k}") for name in ("fog", "snow") for k in (1, 2, 3, 4)])
+        assert len(figure.axes) == 2 and figure.axes[1].get_position().x1 > 0.95
 
     def test_into_axes_of_the_caller(self) -> None:
         figure = Figure()

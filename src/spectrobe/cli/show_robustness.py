@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 def parts(result: RobustnessResult) -> list[Any]:
-    """Accuracies by severity and by epsilon, everything else in rows, then totals, what it means, what to know."""
+    """Accuracies by severity and by epsilon, log-likelihoods by severity, everything else in rows, totals, meaning."""
     shown: list[Any] = [headline(result), ""]
-    for table in (_by_severity(result), *_by_eps(result), _rows(result)):
+    for table in (_by_severity(result), _likely_by_severity(result), *_by_eps(result), _rows(result)):
         if table is not None and table.row_count:
             shown += [table, ""]
     return [*shown, *totals(result), "", sentence(result), *remarks(result)]
@@ -29,11 +29,10 @@ def parts(result: RobustnessResult) -> list[Any]:
 
 def _by_severity(result: RobustnessResult) -> Table | None:
     """A row a corruption, a column a severity, and the mean error."""
-    members = _families(result, "severity")
-    levels = sorted({c.severity for conditions in members.values() for c in conditions if c.severity})
+    members, levels = _families(result, "severity"), _severities(result)
     if len(levels) < 2:
         return None
-    table = _table("accuracy under", *(f"severity {level}" if level == levels[0] else str(level) for level in levels))
+    table = _table("accuracy under", *_headers(levels))
     relative = bool(result.relative_error)
     for name in ("mean error", "interval", *(["relative"] if relative else [])):
         table.add_column(name, justify="right")
@@ -45,6 +44,28 @@ def _by_severity(result: RobustnessResult) -> Table | None:
         cells += [_value(result.relative_error[family])] if family in result.relative_error else [""] * relative
         table.add_row(family, *cells)
     return table
+
+
+def _likely_by_severity(result: RobustnessResult) -> Table | None:
+    """The same of mean log-likelihoods, clean beside them."""
+    members, levels = _families(result, "severity"), _severities(result)
+    if len(levels) < 2:
+        return None
+    clean = None if result.clean is None else result.clean.log_likelihood
+    table = _table("log-likelihood (nats) under", *([] if clean is None else ["clean"]), *_headers(levels))
+    for family, conditions in members.items():
+        at = {c.severity: result.log_likelihood[c.name] for c in conditions}
+        cells = [_value(at[level]) if level in at else "" for level in levels]
+        table.add_row(family, *([] if clean is None else [_value(clean)]), *cells)
+    return table
+
+
+def _severities(result: RobustnessResult) -> list[int]:
+    return sorted({condition.severity for condition in result.conditions if condition.severity})
+
+
+def _headers(levels: Sequence[int]) -> list[str]:
+    return [f"severity {level}" if level == levels[0] else str(level) for level in levels]
 
 
 def _by_eps(result: RobustnessResult) -> Iterator[Table]:

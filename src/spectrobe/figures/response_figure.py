@@ -15,8 +15,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from spectrobe.errors import InputError
 from spectrobe.figures.profile_figure import draw_profile
 from spectrobe.figures.profile_figure import frequency_axis as band_axis
-from spectrobe.figures.style import FAINT, INK, MARKERS, MUTED, PAGE_WIDTH, PALETTE, figure_of, restyle, styled
-from spectrobe.studies.response import claim as claims
+from spectrobe.figures.style import FAINT, INK, MARKERS, PAGE_WIDTH, PALETTE, figure_of, restyle, styled
+from spectrobe.studies.response.predictors import MASKING
 
 if TYPE_CHECKING:
     from spectrobe.studies.decompose.result import DecomposeResult
@@ -29,6 +29,7 @@ ROW, MARGIN = 2.45, 0.5  # inches
 COLUMNS = 2
 LOW_COLOR, HIGH_COLOR, ONE_COLOR = PALETTE[0], PALETTE[1], PALETTE[2]
 DODGE = 0.05  # octaves between curves of one panel
+CROWDED = 5  # octaves that have room for a label each
 WIDE = 5  # ratio from which an axis is logarithmic
 
 
@@ -112,8 +113,8 @@ def _draw_noise(ax: Axes, result: ResponseResult) -> None:
         aside = DODGE * (k - (n - 1) / 2)
         _points(ax, x + aside, curve, color, MARKERS[k % len(MARKERS)], label=f"{sqrt(power):.3g}")
     _clean_line(ax, result)
-    ax.legend(title="noise (sd)", loc="lower left", ncols=2, columnspacing=0.8, handlelength=1.2)
-    _finish(ax, result, "Accuracy under band noise")
+    ax.legend(title="standard deviation", loc="lower left", ncols=2, columnspacing=0.8, handlelength=1.2)
+    _finish(ax, result, "Accuracy under noise in one band")
 
 
 def _draw_channel(ax: Axes, result: ResponseResult) -> None:
@@ -123,21 +124,32 @@ def _draw_channel(ax: Axes, result: ResponseResult) -> None:
     if np.isfinite(masking.sensitivity.value).all():
         value, bounds = masking.sensitivity.value, masking.sensitivity.interval
         ax.vlines(x, bounds[:, 0], bounds[:, 1], color=color, linewidth=1.2)
-        for beyond, face in ((False, color), (True, (1.0, 1.0, 1.0))):
+        for beyond, face, label in ((False, color, "measured"), (True, (1.0, 1.0, 1.0), "beyond the noise tried")):
             some = masking.extrapolated == beyond
-            ax.plot(x[some], value[some], "o", color=color, markerfacecolor=face, markersize=4, linestyle="")
-    title = "Channel"
+            if some.any():
+                ax.plot(
+                    x[some],
+                    value[some],
+                    "o",
+                    color=color,
+                    markerfacecolor=face,
+                    markersize=4,
+                    linestyle="",
+                    label=label,
+                )
+    title = "Sensitivity to that noise"
     if not isnan(masking.centre.value):
         grid = np.linspace(x[0], x[-1], 200)
         sigma = masking.bandwidth.value / (2 * sqrt(2 * np.log(2)))
         shape = np.exp(-0.5 * ((grid - np.log2(masking.centre.value)) / sigma) ** 2)
-        ax.plot(grid, masking.peak.value * shape, color=INK, linewidth=0.9)
-        title = f"Channel: {masking.centre.value:.3g} cycles/pixel, {masking.bandwidth.value:.2g} octaves"
+        ax.plot(grid, masking.peak.value * shape, color=INK, linewidth=0.9, label="fitted channel")
+        title = f"Channel: {masking.centre.value:.3g} cycles/pixel, {masking.bandwidth.value:.2g} octaves wide"
     else:
-        ax.annotate("no channel could be fitted", (0.03, 0.94), xycoords="axes fraction", va="top", color=MUTED, size=7)
+        ax.plot([], [], linestyle="", label="no channel could be fitted")
     shown = np.nanmax([*masking.sensitivity.value, masking.peak.value, 0.0])
     ax.set_ylim(0, 1.7 * shown if shown > 0 else 1)  # intervals of what is hardly known reach far beyond
-    ax.set_ylabel("sensitivity (1 / noise power)")
+    ax.set_ylabel("1 / power that halves accuracy")
+    ax.legend(loc="upper left", handlelength=1.2, borderaxespad=0.2)
     _finish(ax, result, title)
 
 
@@ -146,8 +158,8 @@ def _draw_cutoffs(ax: Axes, result: ResponseResult) -> None:
     cutoffs = result.cutoffs
     x = np.log2(cutoffs.frequency)
     curves = (
-        ("below the cut-off", cutoffs.low_pass, LOW_COLOR, False),
-        ("above it", cutoffs.high_pass, HIGH_COLOR, False),
+        ("only below the cut-off", cutoffs.low_pass, LOW_COLOR, False),
+        ("only above it", cutoffs.high_pass, HIGH_COLOR, False),
         (f"below, {cutoffs.under}", cutoffs.low_pass_under, LOW_COLOR, True),
         (f"above, {cutoffs.under}", cutoffs.high_pass_under, HIGH_COLOR, True),
     )
@@ -159,7 +171,7 @@ def _draw_cutoffs(ax: Axes, result: ResponseResult) -> None:
     ax.set_ylim(-0.03, 1.4)  # the upper part holds the legend
     ax.set_yticks(np.arange(6) / 5)
     ax.legend(loc="upper left", ncols=2, columnspacing=0.8, handlelength=1.6, borderaxespad=0.2)
-    _finish(ax, result, "Accuracy on cut-off images", label="cut-off (cycles/pixel)")
+    _finish(ax, result, "Accuracy when frequencies are cut off", label="cut-off (cycles/pixel)")
 
 
 def _draw_heat_map(ax: Axes, result: ResponseResult) -> None:
@@ -176,7 +188,7 @@ def _draw_heat_map(ax: Axes, result: ResponseResult) -> None:
     ax.set_yticks([-0.5, 0, 0.5])
     ax.set_xlabel("horizontal frequency (cycles/pixel)")
     ax.set_ylabel("vertical")
-    ax.set_title(f"Error rate, Fourier noise of L2 {found.norm:g}", size=8, weight="normal", pad=6)
+    ax.set_title(f"Error rate under one wave of L2 norm {found.norm:g}", size=8, weight="normal", pad=6)
     above = ax.secondary_xaxis("top")
     above.set_xticks([-0.5, 0, 0.5], [f"{-width / 2:g}", "0", f"{width / 2:g}"])
     above.set_xlabel("cycles/image", labelpad=2)
@@ -189,9 +201,9 @@ def _draw_claim(ax: Axes, result: ResponseResult) -> None:
     claim = result.claim
     if claim is None:
         return
-    predicted = claim.predictions[claims.MASKING].predicted
+    predicted = claim.predictions[MASKING].predicted
     most = max(float(claim.drop_interval.max()), 0.05)
-    ax.plot([0, most], [0, most], color=INK, linewidth=0.6)
+    ax.plot([0, most], [0, most], color=INK, linewidth=0.6, label="as predicted")
     for k, kind in enumerate(dict.fromkeys(claim.kinds)):
         some = np.asarray([one == kind for one in claim.kinds])
         color, marker = PALETTE[k % len(PALETTE)], MARKERS[k % len(MARKERS)]
@@ -202,9 +214,11 @@ def _draw_claim(ax: Axes, result: ResponseResult) -> None:
     ax.set_xlim(-0.03 * widest, widest)
     ax.set_xlabel("predicted drop of accuracy, held out")
     ax.set_ylabel("measured drop")
-    error = claim.predictions[claims.MASKING].error.value
-    ax.set_title(f"Masking response x spectrum: off by {error:.3f}", size=8, weight="normal", pad=6)
-    ax.legend(loc="upper left", handletextpad=0.2, borderaxespad=0.2)
+    best = claim.verdicts[MASKING].best_baseline
+    error, other = (claim.predictions[name].error.value for name in (MASKING, best))
+    title = f"Sensitivity x spectrum: off by {error:.3f},\nbest baseline ({best}): by {other:.3f}"
+    ax.set_title(title, size=8, weight="normal", pad=6)
+    ax.legend(loc="upper left", handlelength=1.2, handletextpad=0.4, borderaxespad=0.2)
 
 
 def _draw_profile(ax: Axes, profile: DecomposeResult) -> None:
@@ -247,6 +261,8 @@ def _finish(ax: Axes, result: ResponseResult, title: str, label: str = "spatial 
     """Octaves in cycles/pixel below and cycles/image above, and the title."""
     lowest = np.log2(result.frequency[0])
     octaves = 2.0 ** np.arange(np.ceil(lowest - 0.3), 0)
+    if len(octaves) > CROWDED:
+        octaves = octaves[::-1][::2][::-1]  # Nyquist stays
     ax.set_xlim(lowest - 0.35, -0.65)
     ax.set_xticks(np.log2(octaves), [f"{octave:.3g}" for octave in octaves])
     ax.set_xlabel(label)

@@ -160,11 +160,19 @@ def _draw_panel(ax: Axes, panel: _Panel, first: bool) -> None:
         ends = [(estimate.low, estimate.high) for _, estimate in curve.points]
         ax.vlines(x, [low for low, _ in ends], [high for _, high in ends], color=curve.look.color, linewidth=1.2)
         ax.plot(x, y, curve.style, color=curve.look.color, marker=curve.look.marker, markersize=3.5, linewidth=1)
+    _name_extremes(ax, [curve for curve in panel.curves if curve.thin], place)
     ax.set_xlabel(panel.x_label)
     ax.set_ylim(-0.03, 1.03)
     if first:
         ax.set_ylabel("accuracy")
     ax.legend(handles=_legend(panel), **_ABOVE)
+
+
+def _name_extremes(ax: Axes, thin: Sequence[_Curve], place: Callable[[float], float]) -> None:
+    """Of lines that no legend names, the highest and the lowest are named where they end."""
+    ends = sorted((curve.points[-1][1].value, curve.points[-1][0], curve.label) for curve in thin if curve.points)
+    for value, at, label in dict.fromkeys([*ends[:1], *ends[-1:]]):
+        ax.annotate(label, (place(at), value), (5, 0), textcoords="offset points", va="center", size=6.5, color=MUTED)
 
 
 def _legend(panel: _Panel) -> list[Line2D]:
@@ -248,7 +256,8 @@ def _with_clean(result: RobustnessResult, points: list[tuple[float, Estimate]]) 
 def _title(results: Sequence[RobustnessResult]) -> str:
     models = list(dict.fromkeys(short_name(result.model_name) for result in results))
     what = f"What is left of {models[0]}'s accuracy" if len(models) == 1 else "What is left of these models' accuracy"
-    return f"{what}: {results[0].n_images} images, {100 * results[0].confidence:g} % intervals"
+    names = " / ".join(dict.fromkeys(short_name(result.data_name) for result in results))
+    return f"{what}: {results[0].n_images} images of {names}, {100 * results[0].confidence:g} % intervals"
 
 
 def _results(result_or_results: RobustnessResult | Sequence[RobustnessResult]) -> list[RobustnessResult]:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import spectrobe as sb
-from spectrobe.studies.response.claim import Evidence
+from spectrobe.studies.response.predictors import Evidence
 from tests.perturbations.attack_models import two_classes
 
 SIDE = 16

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from spectrobe.studies.response import claim as of
-from spectrobe.studies.response.claim import Claim, Evidence, check_claim, why_untested
+from spectrobe.studies.response import predictors as of
+from spectrobe.studies.response.claim import YES, Claim, check_claim, kind_of, why_untested
+from spectrobe.studies.response.predictors import Evidence
+from spectrobe.studies.response.resampled import rank_correlation
 from tests.studies.response.cases import evidence
 
 
@@ -29,9 +31,9 @@ def test_drops_that_follow_the_response_are_predicted() -> None:
     for name in (of.CLEAN, of.SEVERITY, of.POWER, of.BAND_POWER, of.BASELINES):
         assert result.predictions[name].error.low > 0.02
     verdict = result.verdicts[of.MASKING]
-    assert verdict.answer == of.YES and verdict.together.low > 0.01 and verdict.alone.low > 0.01
+    assert verdict.answer == YES and verdict.together.low > 0.01 and verdict.alone.low > 0.01
     # the other response is the wrong way round, and adds nothing
-    assert result.verdicts[of.GRADIENT].answer != of.YES
+    assert result.verdicts[of.GRADIENT].answer != YES
     assert result.predictions[of.GRADIENT].error.value > 0.05
 
 
@@ -39,7 +41,7 @@ def test_drops_that_do_not_are_not() -> None:
     found, _ = evidence()
     drop = np.random.default_rng(7).uniform(0.0, 0.6, len(found.names))
     result = outcome(found, drop)
-    assert result.verdicts[of.MASKING].answer != of.YES and result.verdicts[of.MASKING].together.value < 0.01
+    assert result.verdicts[of.MASKING].answer != YES and result.verdicts[of.MASKING].together.value < 0.01
     assert result.predictions[of.MASKING].error.value > 0.9 * result.predictions[of.CLEAN].error.value
     assert result.predictions[of.MASKING].rank_correlation.low < 0
 
@@ -48,7 +50,7 @@ def test_predictions_are_lines_through_the_other_kinds() -> None:
     found, dose = evidence()
     drop = np.clip(0.3 + 0.1 * np.log10(dose) + np.random.default_rng(1).normal(0, 0.05, len(dose)), 0, 0.9)
     predicted = outcome(found, drop).predictions[of.MASKING].predicted
-    kinds = np.asarray([of.kind_of(base) for base in found.bases])
+    kinds = np.asarray([kind_of(base) for base in found.bases])
     assert dict.fromkeys(kinds) == dict.fromkeys(["weather", "digital", "blur", "noise", "own"])
     for kind in dict.fromkeys(kinds):
         out = kinds == kind
@@ -70,7 +72,7 @@ def test_one_severity_is_no_baseline_and_a_constant_has_no_rank() -> None:
         and "all have one" in result.predictions[of.SEVERITY].reason
     )
     assert "same of every perturbation" in result.predictions[of.CLEAN].rank_correlation.reason
-    assert result.verdicts[of.MASKING].answer == of.YES
+    assert result.verdicts[of.MASKING].answer == YES
 
 
 def test_without_gradients_the_masking_response_is_tested_alone() -> None:
@@ -100,12 +102,12 @@ def test_rank_correlations_are_scipys() -> None:
     draws = np.random.default_rng(0)
     a, b = draws.integers(0, 5, (3, 30)).astype(float), draws.normal(size=(3, 30))
     count = np.stack([np.ones(30), draws.integers(0, 3, 30), draws.integers(0, 3, 30)])
-    found = of.rank_correlation(a, b, count)
+    found = rank_correlation(a, b, count)
     for row in range(3):
         often = count[row].astype(int)
         expected = spearmanr(np.repeat(a[row], often), np.repeat(b[row], often)).statistic
         assert found[row] == pytest.approx(expected, abs=1e-12)
-    assert np.isnan(of.rank_correlation(np.ones((1, 4)), np.arange(4.0)[None], np.ones((1, 4))))
+    assert np.isnan(rank_correlation(np.ones((1, 4)), np.arange(4.0)[None], np.ones((1, 4))))
 
 
 @pytest.mark.parametrize(
@@ -124,4 +126,4 @@ def test_imagenet_c_at_one_severity_is_enough() -> None:
     from spectrobe.perturbations.corruptions import IMAGENET_C, IMAGENET_C_EXTRA
 
     assert why_untested(IMAGENET_C) == ""
-    assert {of.kind_of(name) for name in (*IMAGENET_C, *IMAGENET_C_EXTRA)} == {"noise", "blur", "weather", "digital"}
+    assert {kind_of(name) for name in (*IMAGENET_C, *IMAGENET_C_EXTRA)} == {"noise", "blur", "weather", "digital"}

@@ -13,7 +13,8 @@ from torch import Tensor
 import spectrobe as sb
 from spectrobe.perturbations import as_perturbation
 from spectrobe.perturbations.band_noise import unit_band_noise, white_spectra
-from spectrobe.studies.response import claim as of
+from spectrobe.studies.response import predictors as of
+from spectrobe.studies.response.claim import YES
 from tests.perturbations.attack_models import SmallNet, linear
 from tests.studies.response.cases import (
     AMPLITUDE,
@@ -197,7 +198,7 @@ class TestTheClaim:
         assert masking.rank_correlation.value > 0.9 and masking.error.value < 0.04
         assert direct.error.value < 0.04  # the curve fitted to band noise alone
         assert claim.predictions[of.BAND_POWER].error.value > 0.08
-        assert claim.verdicts[of.MASKING].answer == of.YES and claim.verdicts[of.GRADIENT].answer == of.YES
+        assert claim.verdicts[of.MASKING].answer == YES and claim.verdicts[of.GRADIENT].answer == YES
         assert "helps" in found.summary()
 
     def test_what_is_no_matter_of_power_is_not(self) -> None:
@@ -222,7 +223,7 @@ class TestTheClaim:
         assert found.claim is not None
         np.testing.assert_allclose(found.claim.drop, [1.0, 0, 1, 0, 0, 1, 0, 1, 1, 0, 1, 0], atol=1e-12)
         for name in (of.MASKING, of.GRADIENT):
-            assert found.claim.verdicts[name].answer != of.YES
+            assert found.claim.verdicts[name].answer != YES
             assert found.claim.predictions[name].error.value > 0.4
         assert "these perturbations do not show" in found.summary() or "does harm" in found.summary()
 

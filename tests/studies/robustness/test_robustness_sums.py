@@ -114,3 +114,29 @@ class TestRowsAgainstAttacks:
         )
         assert found.median_distance["deepfool_l2"].value == 2.5  # infinite, 3, 2, and 0 for the one wrong already
         assert found.warnings == ("deepfool_l2: nothing found for 1 of 3 images",)
+
+
+class TestSentence:
+    def test_names_the_worst_of_several(self) -> None:
+        conditions = [condition("fog:1"), condition("snow:1")]
+        found = hand_made({"fog:1": [1, 0, 1, 1], "snow:1": [0, 0, 1, 1]}, conditions, clean=[1] * 4, name="X")
+        assert found.summary().splitlines()[-1] == (
+            "X is right on 100% of the clean images; "
+            "it is right on 50% of the images under snow:1, the most harmful here."
+        )
+
+    def test_one_alone_is_not_the_most_harmful(self) -> None:
+        found = hand_made({"fog:1": [1, 0]}, [condition("fog:1")], clean=[1, 1])
+        assert found.summary().endswith("it is right on 50% of the images under fog:1.")
+        assert "1 perturbation," in found.summary()
+
+    @pytest.mark.parametrize(("names", "told"), [(["fog:1"], "fog:1"), (["fog:1", "snow:1"], "these perturbations")])
+    def test_what_harms_nothing_is_not_called_harmful(self, names: list[str], told: str) -> None:
+        found = hand_made({name: [1, 0] for name in names}, [condition(name) for name in names], [1, 0], name="X")
+        last = found.summary().splitlines()[-1]
+        assert last == f"X is right on 50% of the clean images, and no less often under {told}."
+
+    def test_what_failed_is_told_once(self) -> None:
+        conditions = [condition("fog:1"), condition("snow:1")]
+        found = hand_made({"fog:1": [1, 0], "snow:1": [0, 0]}, conditions, failed={"snow:1": "it is torn"})
+        assert found.summary().count("it is torn") == 1

@@ -11,8 +11,9 @@ from spectrobe.game.intervals import Estimate, bootstrap_weights, mean_estimate,
 from spectrobe.studies.response import views as of
 from spectrobe.studies.response.basis import REACHED, half_plane_frequencies
 from spectrobe.studies.response.channel import Channel, Sensitivity, fit_channel, fit_sensitivity
-from spectrobe.studies.response.claim import Claim, Evidence, check_claim, why_untested
+from spectrobe.studies.response.claim import Claim, check_claim, why_untested
 from spectrobe.studies.response.gradients import GRADIENT
+from spectrobe.studies.response.predictors import Evidence
 from spectrobe.studies.response.result import Curve, Cutoffs, GradientSpectrum, HeatMap, Masking, ResponseResult
 from spectrobe.studies.response.rows import HeatRows, ResponseRows
 from spectrobe.studies.response.settings import ResponseSettings

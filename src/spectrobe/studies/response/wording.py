@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spectrobe.studies.response import claim as of
+from spectrobe.studies.response.claim import NO, UNSHOWN, YES
+from spectrobe.studies.response.predictors import GRADIENT, MASKING
 from spectrobe.studies.response.tables import aligned, tables
 from spectrobe.studies.words import percent
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 NEARLY_ALL = 0.9
 LONGEST_NAME = 24  # of a partition; longer ones are their edges, which the table has
-RESPONSES = {of.MASKING: "accuracy under band noise", of.GRADIENT: "the gradient's power"}
+RESPONSES = {MASKING: "accuracy under band noise", GRADIENT: "the gradient's power"}
 
 
 def summary(result: ResponseResult) -> str:
@@ -156,9 +157,9 @@ def _verdict_sentence(claim: Claim, name: str, verdict: Verdict) -> str:
     )
     gain = signed(verdict.together)
     answers = {
-        of.YES: f"Added to all baselines it helps: off by {gain} less than they are together.",
-        of.NO: f"Added to all baselines it does harm: off by {gain} less than they are together.",
-        of.UNSHOWN: "That it adds anything to the baselines these perturbations do not show: added to all of them it "
+        YES: f"Added to all baselines it helps: off by {gain} less than they are together.",
+        NO: f"Added to all baselines it does harm: off by {gain} less than they are together.",
+        UNSHOWN: "That it adds anything to the baselines these perturbations do not show: added to all of them it "
         f"is off by {gain} less than they are together.",
     }
     return told + answers[verdict.answer]

@@ -25,14 +25,15 @@ def summary(result: RobustnessResult) -> str:
     if result.clean is not None:
         lines.append(f"{CLEAN:{width}}  {result.clean!s:24}  {result.clean.log_likelihood}")
     for name, accuracy in result.accuracy.items():
-        lines.append(f"{name:{width}}  {accuracy!s:24}  {result.log_likelihood[name]}".rstrip())
+        told = "not measured, see below" if name in result.failed else f"{accuracy!s:24}  {result.log_likelihood[name]}"
+        lines.append(f"{name:{width}}  {told}")
     return "\n".join([*lines, *totals(result), sentence(result), *remarks(result)])
 
 
 def headline(result: RobustnessResult) -> str:
     """What was measured."""
     return (
-        f"{result.model_name} on {result.data_name}: {result.n_images} images, {len(result.accuracy)} perturbations, "
+        f"{result.model_name} on {result.data_name}: {result.n_images} images, {_counted(len(result.accuracy))}, "
         f"{percent(result.confidence)} intervals over images"
     )
 
@@ -50,7 +51,7 @@ def totals(result: RobustnessResult) -> list[str]:
     lines += [f"area under accuracy, {family}: {area} ({area.reason})" for family, area in result.area.items()]
     for name, median in result.median_distance.items():
         lines.append(f"median distance, {name}: {distance(median)} ({median.reason})")
-    if result.sanity.images:
+    if result.sanity.checks:
         lines.append(
             f"attacks tried besides on {result.sanity.images} images, {result.sanity.forward_passes:,} forward passes: "
             + "; ".join(result.sanity.checks)
@@ -88,8 +89,14 @@ def sentence(result: RobustnessResult) -> str:
         return f"Half of the images fool {result.model_name} at a distance of {distance(median)} or less ({name})."
     if not known:
         return f"No perturbation could be measured on {result.model_name}."
+    if result.clean is not None and min(e.value for e in known.values()) >= result.clean.value:
+        return (
+            f"{result.model_name} is right on {percent(round(result.clean.value, 3))} of the clean images, and no less "
+            f"often under {'these perturbations' if len(known) > 1 else next(iter(known))}."
+        )
     worst = min(known, key=lambda name: known[name].value)
-    least = f"it is right on {percent(round(known[worst].value, 3))} of the images under {worst}, the most harmful here"
+    least = f"it is right on {percent(round(known[worst].value, 3))} of the images under {worst}"
+    least += ", the most harmful here" if len(known) > 1 else ""
     if result.clean is None:
         return f"{result.model_name}: {least}."
     return f"{result.model_name} is right on {percent(round(result.clean.value, 3))} of the clean images; {least}."
@@ -111,6 +118,10 @@ def frame_rows(result: RobustnessResult) -> list[dict[str, Any]]:
             row[f"{norm}_median"] = float(np.median(values[known, columns[name]])) if known.any() else np.nan
         rows.append(row)
     return rows
+
+
+def _counted(perturbations: int) -> str:
+    return "1 perturbation" if perturbations == 1 else f"{perturbations} perturbations"
 
 
 def _row(name: str, condition: Condition | None, accuracy: Estimate, log_likelihood: Estimate) -> dict[str, Any]:

@@ -86,6 +86,16 @@ def study_summary(study: SnrStudy) -> str:
     return "\n".join([*lines, *seen])
 
 
+def counts(results: Sequence[SnrResult]) -> str:
+    """How many perturbations have which pattern of survival."""
+    told: list[str] = []
+    for pattern, words in PATTERNS.items():
+        some = sum(result.pattern == pattern for result in results)
+        if some:
+            told.append(f"{words}: {some} of {len(results)}" if not told else f"{words}: {some}")
+    return "; ".join(told).capitalize() + "."
+
+
 def sentence(result: SnrResult) -> str:
     """One sentence on what survives, for readers who have never heard of the method."""
     name, category = result.perturbation, result.category
