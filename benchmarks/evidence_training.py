@@ -42,7 +42,7 @@ def label_noise(options: argparse.Namespace, progress: Any) -> Any:
 
     return study(
         f"parquet:{options.data / 'train.parquet'}", test=f"parquet:{options.data / 'test.parquet'}",
-        rates=options.rates, kind=options.kind, seeds=options.seeds, epochs=options.epochs or 15, arch=options.arch,
+        rates=options.rates, kind=options.kind, seeds=options.seeds, epochs=options.epochs or 12, arch=options.arch,
         images=options.images, forward_passes=options.forward_passes, seed=options.seed, budget_only=options.budget,
         out=options.out, progress=progress,
     )  # fmt: skip

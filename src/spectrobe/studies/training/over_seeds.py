@@ -7,7 +7,7 @@ taken out. A condition that spreads more than the pool, averaged over the curve,
 The bands are max-t bands: estimate +- q * stderr, with one q for all points of a condition's curves (every epoch and
 every frequency band). q is the quantile of max |t| over curves without effect, drawn from a Gaussian with the
 covariance of the residual curves and put through the same formulas, so that it knows how epochs hang together and that
-the spread itself is an estimate (Hothorn et al. 2008 for max-t; a parametric bootstrap, Efron & Tibshirani 1993, ch. 6).
+the spread itself is an estimate (max-t: Hothorn et al. 2008; parametric bootstrap: Efron & Tibshirani 1993, ch. 6).
 """
 
 from __future__ import annotations
