@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from spectrobe.studies.compare import compare as compare
     from spectrobe.studies.decompose.result import DecomposeResult as DecomposeResult
     from spectrobe.studies.decompose.study import decompose as decompose
+    from spectrobe.studies.label_noise.result import LabelNoiseResult as LabelNoiseResult
+    from spectrobe.studies.label_noise.study import label_noise as label_noise
     from spectrobe.studies.relate.result import RelateResult as RelateResult
     from spectrobe.studies.relate.study import relate as relate
     from spectrobe.studies.response.result import ResponseResult as ResponseResult
@@ -44,6 +46,7 @@ _WHERE = {
     "BandPartition": "bands",
     "DecomposeResult": "studies.decompose.result",
     "Estimate": "game.intervals",
+    "LabelNoiseResult": "studies.label_noise.result",
     "ResponseResult": "studies.response.result",
     "RelateResult": "studies.relate.result",
     "Probe": "studies.watch.probe",
@@ -60,6 +63,7 @@ _WHERE = {
     "decompose": "studies.decompose.study",
     "figures": "figures",
     "integrations": "integrations",
+    "label_noise": "studies.label_noise.study",
     "load": "studies.runs",
     "open_data": "data",
     "open_model": "models",

@@ -28,6 +28,7 @@ COMMANDS = (
     "relate",
     "compare",
     "track",
+    "study",
     "show",
     "report",
     "figure",
@@ -70,7 +71,11 @@ def build_app() -> typer.Typer:
     )
     app.callback(invoke_without_command=True)(_top)
     for name in COMMANDS:
-        app.command(name)(import_module(f"spectrobe.cli.commands.{name}").command)
+        found = import_module(f"spectrobe.cli.commands.{name}").command
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=name)
+        else:
+            app.command(name)(found)
     return app
 
 

@@ -36,7 +36,8 @@ def finish(terminal: Terminal, folder: str, figure: str, draw: Callable[[], Figu
     problem = "" if all(map(run.exists, pictures)) else _draw(folder, figure, draw)
     if terminal.json:
         terminal.give(run.read_bytes("result.json").decode())
-    kept = ("run.json", "payoffs", "predictions", "snr", "response", "checkpoints", "result.json", *pictures)
+    rows = ("payoffs", "predictions", "snr", "response", "readings", "checkpoints")
+    kept = ("run.json", *rows, "result.json", *pictures)
     files = [name for name in kept if run.exists(name)]
     terminal.show(*parts, "", f"{folder}: {', '.join(files)}")
     if problem:

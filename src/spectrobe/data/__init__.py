@@ -43,6 +43,7 @@ Opener = Callable[[str, DataOptions], ImageData]
 # given what follows the colon and the caller's options. Other packages add theirs as entry points of the group below.
 _SOURCES = {
     "demo": "spectrobe.data.demo:open_demo",
+    "digits": "spectrobe.data.digits:open_digits",
     "hf": "spectrobe.data.hf:open_hub",
     "parquet": "spectrobe.data.parquet:open_parquet",
     "planted": "spectrobe.data.planted_images:open_planted",

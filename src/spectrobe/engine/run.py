@@ -28,7 +28,11 @@ from spectrobe.engine.sources import Sources
 from spectrobe.engine.store import MEND, RunFolder, plain
 from spectrobe.errors import RunFolderError, ShardsFailedError
 
-_COMMANDS = {"absences": "decompose --absence all"}  # kinds of results that are not called as their command is
+_COMMANDS = {
+    "absences": "decompose --absence all",
+    "label_noise": "study label-noise",
+}
+"""Kinds of results that are not called as their command is."""
 _FAILED = "failed"  # folder of the tracebacks of shards that were set aside
 _WORTH_A_NOTE = 1000  # images that are compared with what they were
 

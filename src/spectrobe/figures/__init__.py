@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from spectrobe.figures.band_strip_figure import band_strip
+    from spectrobe.figures.label_noise_figure import label_noise
     from spectrobe.figures.overview_figure import overview
     from spectrobe.figures.profile_figure import profile
     from spectrobe.figures.response_figure import response
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "band_strip",
+    "label_noise",
     "overview",
     "profile",
     "response",
@@ -38,6 +40,7 @@ __all__ = [
 # No module may be named like a function: importing it would put the module in the function's place.
 _HOME = {
     "band_strip": "band_strip_figure",
+    "label_noise": "label_noise_figure",
     "overview": "overview_figure",
     "profile": "profile_figure",
     "response": "response_figure",

@@ -20,6 +20,7 @@ from spectrobe.remote import write_whole
 from spectrobe.studies.kinds import kind_of
 
 KINDS = {
+    "label_noise": "label_noise",
     "profile": "decompose",
     "response": "response",
     "robustness": "robustness",

@@ -1,15 +1,19 @@
 """The small networks of the zoo: pixels in [0, 1] (N, 3, 32, 32) -> logits (N, classes), normalisation inside.
 
-Each has fewer than half a million weights, so that sixteen of them are a download of a few megabytes.
+Each has fewer than half a million weights, so that sixteen of them are a download of a few megabytes. The convolutional
+ones take images of other sizes and numbers of channels too: studies that train do so with them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from spectrobe.errors import InputError
 
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 """Of CIFAR-10's pixels in [0, 1], by channel."""
@@ -21,10 +25,15 @@ class _Normalised(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, mean: Sequence[float] = MEAN, std: Sequence[float] = STD) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(1, -1, 1, 1), persistent=False)
+
+    @property
+    def channels(self) -> int:
+        """Of the images."""
+        return self.mean.shape[1]
 
     def normalised(self, x: Tensor) -> Tensor:
         """(x - mean) / std by channel."""
@@ -55,9 +64,11 @@ class _Residual(nn.Module):
 class SmallResNet(_Normalised):
     """A convolution, three residual blocks of 1, 2 and 4 times `width` channels, mean over pixels, a linear layer."""
 
-    def __init__(self, classes: int = 10, width: int = 24) -> None:
-        super().__init__()
-        self.stem = _conv(3, width)
+    def __init__(
+        self, classes: int = 10, width: int = 24, mean: Sequence[float] = MEAN, std: Sequence[float] = STD
+    ) -> None:
+        super().__init__(mean, std)
+        self.stem = _conv(self.channels, width)
         self.blocks = nn.Sequential(
             _Residual(width, width, 1), _Residual(width, 2 * width, 2), _Residual(2 * width, 4 * width, 2)
         )
@@ -72,10 +83,12 @@ class SmallResNet(_Normalised):
 class PlainCNN(_Normalised):
     """Pairs of convolutions with pooling between, no shortcuts: VGG made small (Simonyan & Zisserman 2014)."""
 
-    def __init__(self, classes: int = 10, width: int = 24) -> None:
-        super().__init__()
+    def __init__(
+        self, classes: int = 10, width: int = 24, mean: Sequence[float] = MEAN, std: Sequence[float] = STD
+    ) -> None:
+        super().__init__(mean, std)
         layers: list[nn.Module] = []
-        before = 3
+        before = self.channels
         for channels in (width, 2 * width, 4 * width):
             for channels_in in (before, channels):
                 layers += [_conv(channels_in, channels), nn.ReLU()]
@@ -128,3 +141,34 @@ class SmallViT(_Normalised):
 
 NETWORKS: dict[str, Callable[[], nn.Module]] = {"resnet": SmallResNet, "cnn": PlainCNN, "vit": SmallViT}
 """Architecture, as a manifest names it -> the untrained network."""
+
+
+_ANY_SIZE: dict[str, type[SmallResNet] | type[PlainCNN]] = {"resnet": SmallResNet, "cnn": PlainCNN}
+WIDTH, WIDEST = 24, 256
+"""Channels of the first stage: unless said otherwise, and at most."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A convolutional network for images of any size. name: resnet or cnn.   width: channels of its first stage."""
+
+    name: str
+    width: int = WIDTH
+
+    @classmethod
+    def parse(cls, text: str) -> Architecture:
+        """`resnet`, `resnet:12`, `cnn:16`; InputError for anything else."""
+        name, colon, width = str(text).partition(":")
+        if name not in _ANY_SIZE or (colon and not (width.isdecimal() and 1 <= int(width) <= WIDEST)):
+            known = " or ".join(_ANY_SIZE)
+            raise InputError(
+                f"expected arch {known}, with a width of 1 to {WIDEST} if need be (resnet:12), got {text!r}"
+            )
+        return cls(name, int(width) if colon else WIDTH)
+
+    def build(self, classes: int, mean: Sequence[float], std: Sequence[float]) -> nn.Module:
+        """The untrained network, its weights drawn from torch's global generator. mean, std: of the images' pixels."""
+        return _ANY_SIZE[self.name](classes, self.width, mean, std)
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.width}"

@@ -1,0 +1,119 @@
+"""Profiles over epochs at several rates of label noise."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from spectrobe.figures.over_training import band_colors, band_entries
+from spectrobe.figures.style import INK, MUTED, PAGE_WIDTH, figure_of, restyle, shortened, styled
+from spectrobe.studies.words import percent
+
+if TYPE_CHECKING:
+    from spectrobe.studies.label_noise.result import LabelNoiseResult
+
+_SHADE, _HEIGHT = 0.15, 4.6
+
+
+def label_noise(result: LabelNoiseResult, ax: Axes | None = None) -> Figure:
+    """Shapley value of every band over epochs, a panel a rate; below, usable information and score of every rate.
+
+    Lines are means over seeds, shades simultaneous bands over seeds. A ring marks the epoch at which a band leaves the
+    clean curve, which dotted lines repeat in the panels of noise.
+    ax: draw the panel of the highest rate alone into these axes, whose layout is the caller's.
+    """
+    with styled():
+        if ax is not None:
+            restyle(ax)
+            _panel(ax, result, len(result.rates) - 1)
+            ax.set_ylabel(f"Shapley value ({result.unit})")
+            ax.set_xlabel("epoch")
+            ax.legend(handles=[*band_entries(result.bands), *_marks(result)], title="cycles/pixel", ncols=2)
+            return figure_of(ax)
+        figure = Figure(figsize=(PAGE_WIDTH, _HEIGHT), layout="constrained")
+        above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=[1.25, 1])[:, 0]
+        panels = np.atleast_1d(above.subplots(1, len(result.rates), sharey=True, sharex=True))
+        for r, panel in enumerate(panels):
+            _panel(panel, result, r)
+            panel.set_title("clean labels" if result.rates[r] == 0 else f"{100 * result.rates[r]:g} % wrong", size=8)
+            panel.set_xlabel("epoch")
+        panels[0].set_ylabel(f"Shapley value ({result.unit})")
+        panels[-1].legend(
+            handles=[*band_entries(result.bands), *_marks(result)], title="cycles/pixel", loc="upper left",
+            bbox_to_anchor=(1, 1),
+        )  # fmt: skip
+        information, score = below.subplots(1, 2, sharex=True)
+        _over_epochs(information, result, result.information_band)
+        information.set_ylabel(f"v(all) - v(empty)\n({result.unit})")
+        _over_epochs(score, result, result.score_band)
+        score.axhline(0, color=INK, linewidth=0.6)
+        score.set_ylabel("score (1 low, 0 flat)")
+        score.legend(handles=_rates(result), title="wrong labels", loc="upper left", bbox_to_anchor=(1, 1))
+        headline = figure.suptitle(_question(result), ha="left", weight="bold", size=9, x=0.01)
+        headline.set_wrap(True)
+        above.suptitle(_settings(result), ha="left", x=0.01, size=7, color=MUTED)
+        return figure
+
+
+def _question(result: LabelNoiseResult) -> str:
+    return ("Demo, no evidence: " if result.demo else "") + "to which frequency bands do wrong labels move the profile?"
+
+
+def _panel(ax: Axes, result: LabelNoiseResult, r: int) -> None:
+    ax.axhline(0, color=INK, linewidth=0.6)
+    left = {one.band: one.epoch for one in result.departures if one.rate == result.rates[r]}
+    for band, color in enumerate(band_colors(result.bands.n_bands)):
+        low, high = result.profile_low[r, :, band], result.profile_high[r, :, band]
+        ax.fill_between(result.epochs, low, high, color=color, alpha=_SHADE, linewidth=0)
+        ax.plot(result.epochs, result.profile[r, :, band], color=color, linewidth=1.2)
+        if r:
+            ax.plot(result.epochs, result.profile[0, :, band], ":", color=color, linewidth=0.9)
+        if band in left:
+            at = left[band]
+            ax.plot([at], [result.profile[r, at - 1, band]], "o", color=color, markersize=5, markerfacecolor="white")
+    ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+
+
+def _marks(result: LabelNoiseResult) -> list[Line2D]:
+    if len(result.rates) == 1:
+        return []
+    ring = Line2D([], [], color=INK, marker="o", markersize=5, markerfacecolor="white", linestyle="none")
+    ring.set_label("leaves the clean curve")
+    return [Line2D([], [], color=INK, linestyle=":", linewidth=0.9, label="clean labels"), ring]
+
+
+def _shades(count: int) -> list[str]:
+    return [matplotlib.colors.to_hex(shade) for shade in matplotlib.colormaps["inferno"](np.linspace(0, 0.8, count))]
+
+
+def _rates(result: LabelNoiseResult) -> list[Line2D]:
+    colors = _shades(len(result.rates))
+    return [
+        Line2D([], [], color=color, label=f"{100 * rate:g} %") for color, rate in zip(colors, result.rates, strict=True)
+    ]
+
+
+def _over_epochs(ax: Axes, result: LabelNoiseResult, band: np.ndarray) -> None:
+    for r, color in enumerate(_shades(len(result.rates))):
+        mean, low, high = band[:, r]
+        ax.fill_between(result.epochs, low, high, color=color, alpha=_SHADE, linewidth=0)
+        ax.plot(result.epochs, mean, color=color, linewidth=1.2)
+    ax.set_xlabel("epoch")
+    ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+
+
+def _settings(result: LabelNoiseResult) -> str:
+    settings = result.settings
+    lines = (
+        (f"{result.model_name}, {settings.seeds} seeds",
+         f"{result.n_train:,} images of {shortened(result.data_name, 40)}", f"{settings.kind} noise"),
+        (f"profiles on {result.n_images:,} held-out images",
+         f"simultaneous {percent(settings.confidence)} bands over seeds and epochs"),
+    )  # fmt: skip
+    return "\n".join("  ·  ".join(parts) for parts in lines)

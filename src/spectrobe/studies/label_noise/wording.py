@@ -1,0 +1,61 @@
+"""A label-noise study in words."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from spectrobe.studies.words import percent
+
+if TYPE_CHECKING:
+    from spectrobe.studies.label_noise.result import LabelNoiseResult
+
+RULE = (
+    "A band leaves the clean curve at the first epoch from which to the last the simultaneous band of its difference "
+    "excludes zero on one side."
+)
+
+
+def sentence(result: LabelNoiseResult) -> str:
+    """Which bands leave the clean curve, from which epoch on, at each rate."""
+    level = percent(result.settings.confidence)
+    start = "Demo, no evidence: " if result.demo else ""
+    if len(result.rates) == 1:
+        return f"{start}No rate but 0: there is nothing to compare the clean curve with."
+    if result.settings.seeds == 1:
+        return f"{start}One training at each rate: what noise does cannot be told from the luck of a training."
+    told = []
+    for rate, ones in groupby(result.departures, key=lambda one: one.rate):
+        parts = [f"band {one.band} from epoch {one.epoch} ({one.difference:+.2f})" for one in ones]
+        told.append(f"at rate {rate:g} {', '.join(parts)}")
+    silent = [f"{rate:g}" for rate in result.rates[1:] if rate not in {one.rate for one in result.departures}]
+    if silent:
+        told.append(f"at rate {', '.join(silent)} no band, as far as these trainings can tell")
+    return (
+        f"{start}Leaving the clean curve ({result.unit}, last epoch; simultaneous {level} bands over seeds, epochs and "
+        f"bands of a rate): {'; '.join(told)}."
+    )
+
+
+def summary(result: LabelNoiseResult) -> str:
+    """The settings, a line a rate, the sentence."""
+    settings = result.settings
+    height, width = result.image_size
+    lines = [
+        f"{result.model_name} on {result.n_train:,} images of {result.data_name} ({height} x {width}), "
+        f"{settings.recipe.epochs} epochs, {settings.seeds} seeds, {settings.kind} label noise; profiles on "
+        f"{result.n_images:,} clean held-out images of {result.held_out_name}, {settings.value} ({result.unit}), "
+        f"absence {settings.absence}, {result.design} design"
+    ]
+    for r, rate in enumerate(result.rates):
+        share = np.mean([one["share"] for one in result.noise[r]])
+        score = result.score[r, :, -1]
+        lines.append(
+            f"rate {rate:g} (labels wrong: {share:.3f}): held-out accuracy {result.accuracy[r, :, -1].mean():.3f}, "
+            f"information {result.information[r, :, -1].mean():.3f}, score "
+            f"{'not defined' if np.isnan(score).any() else f'{score.mean():.3f}'}"
+            + ("" if rate == 0 else f", wrong labels fitted {result.fitted[r, :, -1].mean():.3f}")
+        )
+    return "\n".join([*lines, sentence(result), RULE])
