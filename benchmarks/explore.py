@@ -34,6 +34,7 @@ PERTURBATIONS = (
     "glass_blur",
     "fgsm_linf",
     "pgd_linf",
+    "pgd_linf-20",
 )
 
 

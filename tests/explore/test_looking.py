@@ -111,6 +111,11 @@ def test_every_perturbation_that_is_offered_can_be_had_at_each_of_its_levels(ses
     assert {"gaussian_noise", "jpeg_compression", "spatter", "fgsm_linf", "pgd_linf", "noise_linf"} <= set(
         session.perturbations
     )
+    steps = {name: choice.build(1, session.model).settings["steps"] for name, choice in session.perturbations.items()
+             if choice.perturbation == "pgd_linf"}  # fmt: skip
+    assert steps == {"pgd_linf": 3, "pgd_linf-20": 20}
+    for name, steps_of in steps.items():
+        assert f"{steps_of} steps" in session.perturbations[name].title
     for name, choice in session.perturbations.items():
         assert len(choice.levels) == 5 and choice.title and choice.hint
         for level in (1, 5):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -97,12 +97,7 @@ def command(
                 class_map=class_map, on_bad_image=on_bad_image, image_column=image_column, label_column=label_column,
                 allow_pickle=allow_pickle, budget_only=budget, tell_budget=tell, progress=progress,
             )  # fmt: skip
-            if budget:
-                costs = [asdict(cost) for cost in found.costs]
-                terminal.show(*show_poster.budget(found.costs))
-                if json:
-                    terminal.give(json_text({"kind": "budget", "models": costs}))
-            else:
+            if not budget:
                 progress.note("writing the page")
                 opened = list(found.opened.values())
                 page = poster(
@@ -110,12 +105,14 @@ def command(
                     quick=quick, images=opened[0][1], models=[model for model, _ in opened], count=photographs,
                     show_paths=show_paths,
                 )  # fmt: skip
-        if not budget:
-            if json:
-                runs = list(found.folders)
-                terminal.give(json_text({"kind": "poster", "file": page, "runs": runs, "failed": dict(found.failed)}))
-            elif not quiet:
-                terminal.show(page)
+        if budget:
+            terminal.show(*show_poster.budget(found.costs))
+            content: dict[str, Any] = {"kind": "budget", "models": [asdict(cost) for cost in found.costs]}
+        else:
+            terminal.show(*(() if quiet else (page,)))
+            content = {"kind": "poster", "file": page, "runs": list(found.folders), "failed": dict(found.failed)}
+        if json:
+            terminal.give(json_text(content))
         for name, reason in found.failed.items():
             say(f"{name}: {reason}")
         return FAILED if found.failed else DONE

@@ -174,8 +174,9 @@ class _Layout:
         """Words on guides and at the ends of the x axis."""
         found = []
         for guide in self.chart.guides:
-            if guide.text and guide.vertical and self.size == "wide":
-                found.append(Label(_round(self.x(guide.at)), _round(self.bottom + 17 + LINE), guide.text))
+            if guide.text and guide.vertical:
+                if self.size == "wide":  # a phone's line below the axis is filled by the words at its ends
+                    found.append(Label(_round(self.x(guide.at)), _round(self.bottom + 17 + LINE), guide.text))
             elif guide.text:
                 found.append(Label(_round(self.right - 2), _round(self.y(guide.at) - 4), guide.text, "end"))
         y = _round(self.bottom + 17 + LINE)
