@@ -106,7 +106,8 @@ def measure_zoo(
     absence: one, several, or "all".   images, robustness_images: how many of the data (default: all, and as many).
     budget_only: only open the models and count.   tell_budget: called with the costs before anything is measured, in
     place of a note.   relate_with: more arguments of `relate`.   engine: who plays the shards of each run; models come
-    one after the other.   The rest: as `decompose` and `robustness` take them. The same call with the same `out` goes on where it was.
+    one after the other.   The rest: as `decompose` and `robustness` take them. The same call with the same `out` goes
+    on where it was.
 
     A model that cannot be opened or measured is in `failed`, its traceback in OUT/MODEL/failed.txt, and the others go
     on. Raises InputError when none can be measured, or for what is wrong with any of them.
