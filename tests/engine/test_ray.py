@@ -7,6 +7,7 @@ import random
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from spectrobe.engine.executor import RayOptions, executor_of
 from spectrobe.engine.phases import PHASES, _listeners, listen
 from spectrobe.engine.ray import RayExecutor
 from spectrobe.engine.ray_cluster import Cluster
-from spectrobe.engine.store import RunFolder
+from spectrobe.engine.store import RunFolder, json_text
 from spectrobe.errors import InputError, MissingExtraError, RunFolderError, ShardsFailedError
 from tests.engine.ray_driver import go
 
@@ -75,7 +76,7 @@ def drive(out: Path, phase: str, count: int, what: str, mischief: Path, address:
     command = [sys.executable, str(DRIVER), str(out), phase, str(count), what, str(mischief), address]
     surroundings = {
         **os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]),
-        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # or it would look for this machine's cluster elsewhere than on 127.0.0.1
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # where the cluster is on 127.0.0.1
     }  # fmt: skip
     return subprocess.run(command, capture_output=True, text=True, timeout=300, env=surroundings)
 
@@ -91,7 +92,7 @@ def test_result_and_shards_are_the_bytes_of_this_process(
 
 def test_without_a_folder_the_result_is_the_same(tmp_path: Path, engine: RayExecutor) -> None:
     found, here = (go("permutation", None, tmp_path, one) for one in (engine, "local"))
-    assert found.to_dict() == here.to_dict()
+    assert json_text(found.to_dict()) == json_text(here.to_dict())
 
 
 def test_a_model_and_images_by_name(tmp_path: Path, engine: RayExecutor) -> None:
@@ -219,7 +220,7 @@ def test_disk_full_in_the_middle_of_a_shard(
 
 
 def flaky(share: float, seed: int, most: int) -> Any:
-    """A file system over this machine's that fails on a share of its calls, `most` times in all; and how often it did."""
+    """A file system over this machine's that fails on a share of its calls, `most` times in all; how often it did."""
     from fsspec.implementations.local import LocalFileSystem
 
     draws, failed = random.Random(seed), [0]
@@ -251,23 +252,25 @@ def on_flaky_store(monkeypatch: pytest.MonkeyPatch, share: float, seed: int, mos
     return failed
 
 
-@pytest.mark.parametrize("share,seed", [(0.1, 0), (0.2, 1), (0.7, 2)])
+@pytest.mark.parametrize("share,seed", [(0.05, 0), (0.1, 1), (0.7, 2)])
 def test_store_that_fails_now_and_then(
     tmp_path: Path, engine: RayExecutor, expected: dict[str, Path], monkeypatch: pytest.MonkeyPatch, share: float,
     seed: int,
 ) -> None:  # fmt: skip
     """Most failures are waited out; where a store fails four times running, the same call goes on."""
     failed = on_flaky_store(monkeypatch, share, seed, most=60)
-    ended = [attempt(lambda: go("exact", str(tmp_path / "run"), tmp_path, engine)) for _ in range(40)]
-    assert failed[0] >= 5 and ended[-1] is True
-    assert ended[0] is (share < 0.5)
+    ended = [False]
+    while not ended[-1]:
+        ended.append(attempt(lambda: go("exact", str(tmp_path / "run"), tmp_path, engine)))
+        assert len(ended) < 40
+    assert failed[0] >= 5 and (len(ended) == 2) is (share < 0.5)
     assert same(tmp_path / "run", expected["exact"])
 
 
 def attempt(call: Callable[[], Any]) -> bool:
     try:
         call()
-    except (RunFolderError, OSError):
+    except RunFolderError:
         return False
     return True
 
@@ -366,11 +369,10 @@ def test_command_line_refuses_in_one_line(capsys: pytest.CaptureFixture[str]) ->
 
 def test_what_cannot_be_sent_is_said(tmp_path: Path, engine: RayExecutor) -> None:
     model = Plain()
-    model.lock = open(os.devnull)  # noqa: SIM115
+    model.lock = threading.Lock()
     data = (torch.rand(20, 3, 16, 16), torch.arange(20) % 5)
     with pytest.raises(InputError, match="cannot be sent to Ray workers"):
         sb.decompose(model, data, bands=4, absence="zero", batch_size=8, precision="float32", engine=engine)
-    model.lock.close()
 
 
 def test_listens_on_this_machine_alone(cluster: str) -> None:

@@ -160,9 +160,8 @@ class _Call:
             elif job.call == self.number:
                 self._take(worker, job.shard, answer, keep, progress)
         if self.failed:
-            raise ShardsFailedError(
-                {index: (one.reason, one.details) for index, one in sorted(self.failed.items())}, len(self.left)
-            )
+            failed = {index: (one.reason, one.details) for index, one in sorted(self.failed.items())}
+            raise ShardsFailedError(failed, len(self.shards) - self.done - len(failed))
 
     def _load(self, worker: Worker) -> None:
         self.pool.ask(worker, Job("load", self.number), self.content, self.surroundings)
