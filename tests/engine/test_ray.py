@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import random
 import socket
-import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +18,16 @@ import spectrobe as sb
 from spectrobe.cli import main
 from spectrobe.engine import ray as ray_engine
 from spectrobe.engine.executor import RayOptions, executor_of
-from spectrobe.engine.phases import PHASES, _listeners, listen
+from spectrobe.engine.phases import PHASES
 from spectrobe.engine.ray import RayExecutor
 from spectrobe.engine.ray_cluster import Cluster
 from spectrobe.engine.store import RunFolder, json_text
 from spectrobe.errors import InputError, MissingExtraError, RunFolderError, ShardsFailedError
 from tests.engine.ray_driver import go
+from tests.engine.ray_faults import attempt, drive, failing_at, kill_workers, on_flaky_store, same
 
 ray = pytest.importorskip("ray")
 
-DRIVER = Path(__file__).parent / "ray_driver.py"
-ROOT = DRIVER.parents[2]
 STUDIES = {"exact": "payoffs", "snr": "snr", "robustness": "predictions"}
 
 
@@ -63,24 +60,6 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {what: place / what for what in STUDIES}
 
 
-def same(run: Path, reference: Path, rows: str = "payoffs") -> bool:
-    """Result and shards, byte for byte."""
-    shards = [path.name for path in sorted((reference / rows).iterdir())]
-    assert len(shards) >= 3 and shards == [path.name for path in sorted((run / rows).iterdir())]
-    names = ["result.json", *(f"{rows}/{name}" for name in shards)]
-    return all((run / name).read_bytes() == (reference / name).read_bytes() for name in names)
-
-
-def drive(out: Path, phase: str, count: int, what: str, mischief: Path, address: str) -> Any:
-    """A driver of its own; its output."""
-    command = [sys.executable, str(DRIVER), str(out), phase, str(count), what, str(mischief), address]
-    surroundings = {
-        **os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]),
-        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # where the cluster is on 127.0.0.1
-    }  # fmt: skip
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, env=surroundings)
-
-
 @pytest.mark.parametrize("what", STUDIES)
 def test_result_and_shards_are_the_bytes_of_this_process(
     tmp_path: Path, engine: RayExecutor, expected: dict[str, Path], what: str
@@ -107,16 +86,17 @@ def test_a_model_and_images_by_name(tmp_path: Path, engine: RayExecutor) -> None
 
 
 def test_poisoned_shard_is_set_aside_with_its_traceback(
-    tmp_path: Path, cluster: str, expected: dict[str, Path]
+    tmp_path: Path, engine: RayExecutor, expected: dict[str, Path]
 ) -> None:
-    (tmp_path / "raise-1").touch()
-    with pytest.raises(ShardsFailedError, match=r"1 failed \(shard \d: RuntimeError: boom\); all others are done"):
-        go("exact", tmp_path / "run", tmp_path, RayOptions(workers=1, tries=1))
+    (tmp_path / "poison").touch()
+    with pytest.raises(ShardsFailedError, match=r"1 failed \(shard \d: RuntimeError: poison\); all others are done"):
+        go("exact", tmp_path / "run", tmp_path, engine)
     (failed,) = (tmp_path / "run/failed").iterdir()
-    assert "Traceback" in failed.read_text() and 'raise RuntimeError("boom")' in failed.read_text()
+    assert "Traceback" in failed.read_text() and 'raise RuntimeError("poison")' in failed.read_text()
     shards = {path.name for path in (expected["exact"] / "payoffs").iterdir()}
     there = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "run/payoffs").iterdir()}
     assert shards - there.keys() == {f"{failed.stem}.parquet"}
+    (tmp_path / "poison").unlink()
     go("exact", tmp_path / "run", tmp_path, "local")
     assert same(tmp_path / "run", expected["exact"]) and not (tmp_path / "run/failed").exists()
     kept = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "run/payoffs").iterdir()}
@@ -161,11 +141,6 @@ class Plain(torch.nn.Module):
 # ---- faults
 
 
-def kill_workers(tmp_path: Path, number: int) -> None:
-    for one in range(number):
-        (tmp_path / f"kill-{one}").touch()
-
-
 @pytest.mark.parametrize("what,times", [("exact", 1), ("exact", 2), ("robustness", 1)])
 def test_killed_worker(tmp_path: Path, engine: RayExecutor, expected: dict[str, Path], what: str, times: int) -> None:
     """kill -9 in the middle of a shard: another worker plays it again, in the same call."""
@@ -190,20 +165,6 @@ def test_killed_driver(
     assert same(tmp_path / "run", expected[what])
 
 
-def failing_at(phase: str, count: int) -> Callable[[], None]:
-    """The disk is full when the run comes to `phase` for the count-th time; gives what makes room again."""
-    seen = 0
-
-    def full(reached: str) -> None:
-        nonlocal seen
-        seen += reached == phase
-        if reached == phase and seen == count:
-            raise OSError(28, "No space left on device")
-
-    listen(full)
-    return lambda: _listeners.remove(full)
-
-
 @pytest.mark.parametrize("count,what", [(2, "exact"), (4, "exact"), (3, "robustness")])
 def test_disk_full_in_the_middle_of_a_shard(
     tmp_path: Path, engine: RayExecutor, expected: dict[str, Path], count: int, what: str
@@ -219,39 +180,6 @@ def test_disk_full_in_the_middle_of_a_shard(
     assert same(tmp_path / "run", expected[what], STUDIES[what])
 
 
-def flaky(share: float, seed: int, most: int) -> Any:
-    """A file system over this machine's that fails on a share of its calls, `most` times in all; how often it did."""
-    from fsspec.implementations.local import LocalFileSystem
-
-    draws, failed = random.Random(seed), [0]
-
-    class Flaky(LocalFileSystem):  # type: ignore[misc]
-        protocol = "flaky"
-
-    def failing(name: str) -> Any:
-        method = getattr(LocalFileSystem, name)
-
-        def call(self: Any, *given: Any, **named: Any) -> Any:
-            if failed[0] < most and draws.random() < share:
-                failed[0] += 1
-                raise OSError(5, "Input/output error")
-            return method(self, *given, **named)
-
-        return call
-
-    for name in ("pipe_file", "cat_file", "info", "ls", "open", "makedirs", "rm"):
-        setattr(Flaky, name, failing(name))
-    return Flaky, failed
-
-
-def on_flaky_store(monkeypatch: pytest.MonkeyPatch, share: float, seed: int, most: int) -> list[int]:
-    kind, failed = flaky(share, seed, most)
-    monkeypatch.setattr("spectrobe.engine.store.filesystem_of", lambda path: (kind(skip_instance_cache=True), path))
-    monkeypatch.setattr("spectrobe.engine.patience.WAITS", (0.0, 0.0, 0.0))
-    monkeypatch.setattr("spectrobe.engine.lock.MOMENT", 0.0)
-    return failed
-
-
 @pytest.mark.parametrize("share,seed", [(0.05, 0), (0.1, 1), (0.7, 2)])
 def test_store_that_fails_now_and_then(
     tmp_path: Path, engine: RayExecutor, expected: dict[str, Path], monkeypatch: pytest.MonkeyPatch, share: float,
@@ -265,14 +193,6 @@ def test_store_that_fails_now_and_then(
         assert len(ended) < 40
     assert failed[0] >= 5 and (len(ended) == 2) is (share < 0.5)
     assert same(tmp_path / "run", expected["exact"])
-
-
-def attempt(call: Callable[[], Any]) -> bool:
-    try:
-        call()
-    except RunFolderError:
-        return False
-    return True
 
 
 @pytest.mark.parametrize("where", ["{}/run", "memory://{}/run", "{}/zoo"])

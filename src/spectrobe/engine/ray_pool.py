@@ -45,7 +45,9 @@ class Pool:
     def __init__(self, count: int, resources: Mapping[str, float], versions: Mapping[str, str], timeout: float) -> None:
         import ray
 
-        self._class = ray.remote(_worker_class()).options(**resources, max_restarts=0, max_task_retries=0)
+        self._class = ray.remote(_worker_class()).options(
+            **resources, max_restarts=0, max_task_retries=0, scheduling_strategy="SPREAD"
+        )
         self._versions, self._timeout = dict(versions), timeout
         self._waiting: dict[Any, tuple[Worker, Job]] = {}
         self._stillborn = 0
