@@ -24,6 +24,9 @@ NAME = ".lock"
 MOMENT, RENEWED_EVERY, STALE_AFTER = 0.3, 30.0, 300.0
 """Seconds, of locks on stores."""
 
+_held: set[str] = set()
+"""Tokens of the locks on stores that this process holds, to know its own that a store would not remove."""
+
 
 @contextmanager
 def locked(filesystem: Any, root: str, path: str, local: bool) -> Iterator[None]:
@@ -107,9 +110,11 @@ def _renewed(filesystem: Any, name: str, path: str) -> Iterator[None]:
         raise _refused(path, there)
     beat = threading.Thread(target=renew, name="spectrobe-lock", daemon=True)
     beat.start()
+    _held.add(mine["token"])
     try:
         yield
     finally:
+        _held.remove(mine["token"])
         ended.set()
         beat.join()
         with suppress(OSError):
@@ -137,8 +142,10 @@ def _machine() -> str:
 
 
 def _is_stale(holder: Mapping[str, Any]) -> bool:
-    if holder.get("machine") and holder["machine"] == _machine() and not _is_alive(holder.get("pid")):
-        return True
+    if holder.get("machine") and holder["machine"] == _machine():
+        mine_no_more = holder.get("pid") == os.getpid() and holder.get("token") not in _held
+        if mine_no_more or not _is_alive(holder.get("pid")):
+            return True
     renewed = holder.get("renewed")
     return not isinstance(renewed, int | float) or time.time() - renewed > STALE_AFTER
 

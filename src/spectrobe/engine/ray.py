@@ -19,11 +19,11 @@ from spectrobe.engine.executor import RayOptions
 from spectrobe.engine.local import Bench, ImageLoader, P, Run, keep_shard, missing_shards
 from spectrobe.engine.progress import Progress
 from spectrobe.engine.ray_cluster import Cluster
-from spectrobe.engine.ray_pool import Died, Pool, Worker
+from spectrobe.engine.ray_pool import Died, Job, Pool, Worker
 from spectrobe.engine.ray_worker import Failure, Parcel, Surroundings
 from spectrobe.engine.sources import Sources
 from spectrobe.engine.travel import packed
-from spectrobe.errors import BadImageError, InputError, ShardsFailedError, SpectrobeError
+from spectrobe.errors import BadImageError, InputError, RunFolderError, ShardsFailedError, SpectrobeError
 
 _AHEAD = 2  # shards that a worker is given at a time, so that it never waits for the driver
 _KNOWN_BY = 4  # images that a worker has to see as the driver does
@@ -100,10 +100,10 @@ class RayExecutor:
 
             try:
                 call.play(keep, progress)
-            except ShardsFailedError:
-                raise
+            except (ShardsFailedError, RunFolderError):
+                raise  # the workers are well
             except BaseException:
-                self._dismiss()  # with whatever they are at
+                self._dismiss()
                 raise
         return Bench(player, loader, sources).of_size(sizes.at(max(shards, default=0)))
 
@@ -141,6 +141,7 @@ class _Call:
     def play(self, keep: Callable[[int, Any], None], progress: Progress) -> None:
         """Until all shards are kept or set aside; ShardsFailedError for the latter."""
         for worker in self.pool.workers:
+            worker.playing.clear()  # what a call before this one was stopped at
             if worker.checked:
                 self._load(worker)
         while self.left or any(worker.playing for worker in self.pool.workers):
@@ -150,29 +151,29 @@ class _Call:
             worker, job, answer = self.pool.next_answer()
             if isinstance(answer, Died):
                 self._mourn(worker, progress)
-            elif job == "versions":
+            elif job.what == "versions":
                 self._load(worker)
-            elif job == "load":
+            elif job.call == self.number and job.what == "load":
                 if answer is not None:
                     raise SpectrobeError(f"a Ray worker could not load the run: {answer.reason}")
                 worker.loaded = self.number
-            elif isinstance(job, int):
-                self._take(worker, job, answer, keep, progress)
+            elif job.call == self.number:
+                self._take(worker, job.shard, answer, keep, progress)
         if self.failed:
-            raise ShardsFailedError(
-                {index: (one.reason, one.details) for index, one in sorted(self.failed.items())}, len(self.left)
-            )
+            failed = {index: (one.reason, one.details) for index, one in sorted(self.failed.items())}
+            raise ShardsFailedError(failed, len(self.shards) - self.done - len(failed))
 
     def _load(self, worker: Worker) -> None:
-        self.pool.ask(worker, "load", "load", self.content, self.surroundings)
+        self.pool.ask(worker, Job("load", self.number), self.content, self.surroundings)
 
     def _hand_out(self) -> None:
-        for _ in range(_AHEAD):  # one each before anybody gets a second
+        for held in range(_AHEAD):  # one each before anybody gets a second
             for worker in self.pool.workers:
-                if self.left and worker.loaded == self.number and len(worker.playing) <= _:
+                if self.left and worker.loaded == self.number and len(worker.playing) <= held:
                     index = self.left.popleft()
                     worker.playing.append(index)
-                    self.pool.ask(worker, index, "play", list(self.shards[index]), self.sizes.at(index))
+                    job = Job("play", self.number, index)
+                    self.pool.ask(worker, job, list(self.shards[index]), self.sizes.at(index))
 
     def _take(
         self, worker: Worker, index: int, answer: Any, keep: Callable[[int, Any], None], progress: Progress

@@ -17,9 +17,18 @@ class Died:
     """The answer of a worker that is no more."""
 
 
+@dataclass(frozen=True)
+class Job:
+    """What a worker is asked. what: versions, load or play.   call: number of the call that asks.   shard: to play."""
+
+    what: str
+    call: int = 0
+    shard: int = -1
+
+
 @dataclass(eq=False)
 class Worker:
-    """One actor. loaded: the number of the parcel it holds.   playing: the shards it was given, the first one first."""
+    """One actor. loaded: the number of the call whose parcel it holds.   playing: its shards, the first one first."""
 
     actor: Any
     checked: bool = False
@@ -36,20 +45,22 @@ class Pool:
     def __init__(self, count: int, resources: Mapping[str, float], versions: Mapping[str, str], timeout: float) -> None:
         import ray
 
-        self._class = ray.remote(_worker_class()).options(**resources, max_restarts=0, max_task_retries=0)
+        self._class = ray.remote(_worker_class()).options(
+            **resources, max_restarts=0, max_task_retries=0, scheduling_strategy="SPREAD"
+        )
         self._versions, self._timeout = dict(versions), timeout
-        self._waiting: dict[Any, tuple[Worker, str | int]] = {}
+        self._waiting: dict[Any, tuple[Worker, Job]] = {}
         self._stillborn = 0
         self.workers: list[Worker] = []
         for _ in range(count):
             self._hire()
         self._alone_since = time.monotonic()
 
-    def ask(self, worker: Worker, job: str | int, method: str, *arguments: Any) -> None:
-        """Have a worker do something; the answer comes from `answers`, with the same `job`."""
-        self._waiting[getattr(worker.actor, method).remote(*arguments)] = worker, job
+    def ask(self, worker: Worker, job: Job, *arguments: Any) -> None:
+        """Have a worker do something; the answer comes from `next_answer`, with the same `job`."""
+        self._waiting[getattr(worker.actor, job.what).remote(*arguments)] = worker, job
 
-    def next_answer(self) -> tuple[Worker, str | int, Any]:
+    def next_answer(self) -> tuple[Worker, Job, Any]:
         """Wait for an answer: who, to what, and what, `Died` from one that is no more, which another one replaces.
 
         Raises InputError where no worker has come up in time.
@@ -67,10 +78,9 @@ class Pool:
                 except ray.exceptions.RayError:
                     answer = Died()
                     self._replace(worker)
-                if job != "versions" or isinstance(answer, Died):
-                    return worker, job, answer
-                self._check(answer)
-                worker.checked = True
+                if job.what == "versions" and not isinstance(answer, Died):
+                    self._check(answer)
+                    worker.checked = True
                 return worker, job, answer
             if any(worker.checked for worker in self.workers):
                 self._alone_since = time.monotonic()
@@ -91,7 +101,7 @@ class Pool:
     def _hire(self) -> None:
         worker = Worker(self._class.remote())
         self.workers.append(worker)
-        self.ask(worker, "versions", "versions")
+        self.ask(worker, Job("versions"))
 
     def _replace(self, worker: Worker) -> None:
         self._waiting = {ref: one for ref, one in self._waiting.items() if one[0] is not worker}

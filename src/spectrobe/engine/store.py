@@ -10,8 +10,8 @@ import json
 import os
 import re
 import uuid
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import PurePosixPath
 from typing import Any, TypeVar
 
@@ -73,7 +73,8 @@ class RunFolder:
 
     def exists(self, name: str) -> bool:
         """Whether a file of the run is there (complete, by construction)."""
-        return bool(self.filesystem.exists(self._full(name)))
+        with self._answering():
+            return bool(self.filesystem.exists(self._full(name)))
 
     def read_bytes(self, name: str) -> bytes:
         """A file's content."""
@@ -97,18 +98,16 @@ class RunFolder:
     def remove(self, name: str) -> None:
         """Remove a file of the run that is about to be made anew; nothing where there is none."""
         if self.exists(name):
-            self.filesystem.rm(self._full(name))
+            with self._answering():
+                self.filesystem.rm(self._full(name))
 
     def forget(self, folder: str, names: set[str]) -> None:
         """Remove these files of a subfolder, where they are, and it, when nothing is left there."""
-        place = self._full(folder)
-        if not self.filesystem.isdir(place):
-            return
-        found = [PurePosixPath(one).name for one in self.filesystem.ls(place, detail=False)]
+        found = self._names(folder)
         for name in names.intersection(found):
-            self.filesystem.rm(f"{place}/{name}")
-        if names.issuperset(found) and self.local:
-            os.rmdir(place)
+            self.remove(f"{folder}/{name}")
+        if found and names.issuperset(found) and self.local:
+            os.rmdir(self._full(folder))
 
     def read_json(self, name: str) -> dict[str, Any]:
         """A JSON file of the run; refuses a newer schema."""
@@ -144,11 +143,7 @@ class RunFolder:
 
     def shards(self) -> list[int]:
         """Indices of the shards that are there, ascending; files of other names are somebody else's."""
-        folder = self._full(self.rows)
-        if not self.filesystem.exists(folder):
-            return []
-        names = [PurePosixPath(found).name for found in self.filesystem.ls(folder, detail=False)]
-        return sorted(int(match[1]) for name in names if (match := _SHARD.fullmatch(name)))
+        return sorted(int(match[1]) for name in self._names(self.rows) if (match := _SHARD.fullmatch(name)))
 
     def lost_shards(self) -> list[int]:
         """Indices of shards that a finished run had and that are there no more."""
@@ -209,6 +204,24 @@ class RunFolder:
                 f"{self.path}: {name} has schema version {version}, this spectrobe reads up to {SCHEMA_VERSION}: "
                 "update spectrobe"
             )
+
+    def _names(self, folder: str) -> list[str]:
+        """What is in a subfolder; nothing where there is none."""
+        place = self._full(folder)
+        with self._answering():
+            if not self.filesystem.isdir(place):
+                return []
+            return [PurePosixPath(found).name for found in self.filesystem.ls(place, detail=False)]
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise RunFolderError(
+                f"{self.path}: cannot be reached ({error.strerror or error}); what was done is kept, and the same call "
+                "goes on"
+            ) from error
 
     def _full(self, name: str) -> str:
         return f"{self.root.rstrip('/')}/{name}"

@@ -11,6 +11,7 @@ import numpy as np
 from scipy import stats
 
 from spectrobe.engine.absence import absence_classes
+from spectrobe.engine.executor import Engine, executor_of
 from spectrobe.engine.progress import Progress, Silent
 from spectrobe.engine.run import refuse_other_kind
 from spectrobe.engine.store import RunFolder
@@ -48,6 +49,7 @@ def decompose_with_all_absences(
     data: Any,
     *,
     out: str | os.PathLike[str] | None = None,
+    engine: Engine = "local",
     progress: Progress | None = None,
     **settings: Any,
 ) -> AbsenceAgreement:
@@ -59,11 +61,13 @@ def decompose_with_all_absences(
     if out is not None:
         refuse_other_kind(RunFolder(out), KIND)
     results = {}
-    for name in absence_classes():
-        progress.note(f"absence {name}")
-        folder = None if out is None else f"{os.fspath(out)}/{name}"
-        results[name] = decompose(model, data, absence=name, out=folder, progress=progress, **settings)
-        settings["design"] = results[name].design  # "auto" is settled once, so that absences differ in nothing else
+    with executor_of(engine) as executor:
+        for name in absence_classes():
+            progress.note(f"absence {name}")
+            folder = None if out is None else f"{os.fspath(out)}/{name}"
+            settings |= {"absence": name, "out": folder, "engine": executor, "progress": progress}
+            results[name] = decompose(model, data, **settings)
+            settings["design"] = results[name].design  # "auto" is settled once: absences differ in nothing else
     return AbsenceAgreement(results, rank_agreement([result.shapley for result in results.values()]))
 
 

@@ -1,0 +1,305 @@
+"""The same bytes on Ray as in this process, whatever happens on the way: faults, bad input, two drivers."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import spectrobe as sb
+from spectrobe.cli import main
+from spectrobe.engine import ray as ray_engine
+from spectrobe.engine.executor import RayOptions, executor_of
+from spectrobe.engine.phases import PHASES
+from spectrobe.engine.ray import RayExecutor
+from spectrobe.engine.ray_cluster import Cluster
+from spectrobe.engine.store import RunFolder, json_text
+from spectrobe.errors import InputError, MissingExtraError, RunFolderError, ShardsFailedError
+from tests.engine.ray_driver import go
+from tests.engine.ray_faults import attempt, drive, failing_at, kill_workers, on_flaky_store, same
+
+ray = pytest.importorskip("ray")
+
+STUDIES = {"exact": "payoffs", "snr": "snr", "robustness": "predictions"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster() -> Iterator[str]:
+    """Ray on this machine, as spectrobe starts it, with room for two drivers; its address."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_OVERRIDE_RESOURCES", '{"CPU": 8, "GPU": 1}')
+        started = Cluster(None, 60)
+        started.connect()
+    yield ray.get_runtime_context().gcs_address
+    started.leave()
+
+
+@pytest.fixture(scope="module")
+def engine(cluster: str) -> Iterator[RayExecutor]:
+    """Two workers, for all tests that leave them well."""
+    with RayExecutor(RayOptions(workers=2)) as executor:
+        yield executor
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Run folders of this process alone."""
+    place = tmp_path_factory.mktemp("local")
+    before = torch.get_num_threads()
+    for what in STUDIES:
+        go(what, place / what, place, "local")
+    torch.set_num_threads(before)
+    return {what: place / what for what in STUDIES}
+
+
+@pytest.mark.parametrize("what", STUDIES)
+def test_result_and_shards_are_the_bytes_of_this_process(
+    tmp_path: Path, engine: RayExecutor, expected: dict[str, Path], what: str
+) -> None:
+    go(what, tmp_path / "run", tmp_path, engine)
+    assert same(tmp_path / "run", expected[what], STUDIES[what])
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {path.name for path in expected[what].iterdir()}
+
+
+def test_without_a_folder_the_result_is_the_same(tmp_path: Path, engine: RayExecutor) -> None:
+    found, here = (go("permutation", None, tmp_path, one) for one in (engine, "local"))
+    assert json_text(found.to_dict()) == json_text(here.to_dict())
+
+
+def test_a_model_and_images_by_name(tmp_path: Path, engine: RayExecutor) -> None:
+    """Opened again from the string in each worker, with the options that stand beside it."""
+    name, data = "planted:bands=4;dprime=1:1.5;size=16", "planted:bands=4;dprime=1:1.5;size=16;images=100"
+    model = sb.open_model(name)
+    assert model.opened_from == (name, {"allow_pickle": False})
+    for out, played_by in (("ray", engine), ("local", "local")):
+        sb.decompose(model, data, bands=4, value="accuracy", absence="zero", design="exact", batch_size=16,
+                     precision="float32", engine=played_by, out=tmp_path / out)  # fmt: skip
+    assert (tmp_path / "ray/result.json").read_bytes() == (tmp_path / "local/result.json").read_bytes()
+
+
+def test_poisoned_shard_is_set_aside_with_its_traceback(
+    tmp_path: Path, engine: RayExecutor, expected: dict[str, Path]
+) -> None:
+    (tmp_path / "poison").touch()
+    with pytest.raises(ShardsFailedError, match=r"1 failed \(shard \d: RuntimeError: poison\); all others are done"):
+        go("exact", tmp_path / "run", tmp_path, engine)
+    (failed,) = (tmp_path / "run/failed").iterdir()
+    assert "Traceback" in failed.read_text() and 'raise RuntimeError("poison")' in failed.read_text()
+    shards = {path.name for path in (expected["exact"] / "payoffs").iterdir()}
+    there = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "run/payoffs").iterdir()}
+    assert shards - there.keys() == {f"{failed.stem}.parquet"}
+    (tmp_path / "poison").unlink()
+    go("exact", tmp_path / "run", tmp_path, "local")
+    assert same(tmp_path / "run", expected["exact"]) and not (tmp_path / "run/failed").exists()
+    kept = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "run/payoffs").iterdir()}
+    assert all(kept[name] == time for name, time in there.items())
+
+
+def test_shard_that_fails_twice_is_played_a_third_time(
+    tmp_path: Path, engine: RayExecutor, expected: dict[str, Path]
+) -> None:
+    for number in range(2):
+        (tmp_path / f"raise-{number}").touch()
+    go("exact", tmp_path / "run", tmp_path, engine)
+    assert same(tmp_path / "run", expected["exact"]) and not list(tmp_path.glob("raise-*"))
+
+
+def test_when_nothing_goes_well_it_stops(tmp_path: Path, engine: RayExecutor) -> None:
+    for number in range(100):
+        (tmp_path / f"raise-{number}").touch()
+    with pytest.raises(ShardsFailedError, match=r"RuntimeError: boom.*were not tried, since none went well"):
+        go("exact", tmp_path / "run", tmp_path, engine)
+
+
+def test_bad_image_is_reported_as_such(tmp_path: Path, engine: RayExecutor) -> None:
+    images = torch.rand(40, 3, 16, 16)
+    images[33] = 0.5
+    data = (images, torch.arange(40) % 5)
+    with pytest.raises(ShardsFailedError, match=r"1 failed \(shard \d: image 33: flat.*--on-bad-image skip\)"):
+        sb.decompose(Plain(), data, bands=8, absence="zero", batch_size=32, precision="float32", engine=engine,
+                     out=tmp_path / "run")  # fmt: skip
+    result = sb.decompose(Plain(), data, bands=8, absence="zero", batch_size=32, precision="float32", engine=engine,
+                          on_bad_image="skip")  # fmt: skip
+    assert list(result.skipped) == ["33"]
+
+
+class Plain(torch.nn.Module):
+    """Means of five columns of pixels."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.mean((1, 2))[:, :5]
+
+
+# ---- faults
+
+
+@pytest.mark.parametrize("what,times", [("exact", 1), ("exact", 2), ("robustness", 1)])
+def test_killed_worker(tmp_path: Path, engine: RayExecutor, expected: dict[str, Path], what: str, times: int) -> None:
+    """kill -9 in the middle of a shard: another worker plays it again, in the same call."""
+    kill_workers(tmp_path, times)
+    go(what, tmp_path / "run", tmp_path, engine)
+    assert not list(tmp_path.glob("kill-*"))
+    assert same(tmp_path / "run", expected[what], STUDIES[what])
+
+
+KILLS = [("shard write", 2, "exact"), ("between write and rename", 5, "exact"), ("tau fit", 1, "exact")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("phase,count,what", KILLS)
+def test_killed_driver(
+    tmp_path: Path, cluster: str, engine: RayExecutor, expected: dict[str, Path], phase: str, count: int, what: str
+) -> None:
+    killed = drive(tmp_path / "run", phase, count, what, tmp_path, cluster)
+    assert killed.returncode == -9 and f"killed at {phase} {count}\n" in killed.stdout, killed.stderr
+    assert not (tmp_path / "run/result.json").exists()
+    go(what, tmp_path / "run", tmp_path, engine)  # on the same cluster, at once
+    assert same(tmp_path / "run", expected[what])
+
+
+@pytest.mark.parametrize("count,what", [(2, "exact"), (4, "exact"), (3, "robustness")])
+def test_disk_full_in_the_middle_of_a_shard(
+    tmp_path: Path, engine: RayExecutor, expected: dict[str, Path], count: int, what: str
+) -> None:
+    free = failing_at("between write and rename", count)  # run.json is the first file that is written so
+    try:
+        with pytest.raises(RunFolderError, match=r"No space left on device.*the same call goes on"):
+            go(what, tmp_path / "run", tmp_path, engine)
+    finally:
+        free()
+    assert not list((tmp_path / "run").rglob("*.part")) and not (tmp_path / "run/result.json").exists()
+    go(what, tmp_path / "run", tmp_path, engine)
+    assert same(tmp_path / "run", expected[what], STUDIES[what])
+
+
+@pytest.mark.parametrize("share,seed", [(0.05, 0), (0.1, 1), (0.7, 2)])
+def test_store_that_fails_now_and_then(
+    tmp_path: Path, engine: RayExecutor, expected: dict[str, Path], monkeypatch: pytest.MonkeyPatch, share: float,
+    seed: int,
+) -> None:  # fmt: skip
+    """Most failures are waited out; where a store fails four times running, the same call goes on."""
+    failed = on_flaky_store(monkeypatch, share, seed, most=60)
+    ended = [False]
+    while not ended[-1]:
+        ended.append(attempt(lambda: go("exact", str(tmp_path / "run"), tmp_path, engine)))
+        assert len(ended) < 40
+    assert failed[0] >= 5 and (len(ended) == 2) is (share < 0.5)
+    assert same(tmp_path / "run", expected["exact"])
+
+
+@pytest.mark.parametrize("where", ["{}/run", "memory://{}/run", "{}/zoo"])
+def test_two_drivers(tmp_path: Path, engine: RayExecutor, expected: dict[str, Path], where: str) -> None:
+    """The second is refused, and told who is there; it writes nothing."""
+    out = where.format(tmp_path)
+    with RunFolder(out).lock():
+        with pytest.raises(
+            RunFolderError, match=rf"another run is writing here \(process {os.getpid()} on .*, since 20"
+        ):
+            go("exact", out, tmp_path, engine)
+        assert not RunFolder(out).exists("run.json")
+    go("exact", out, tmp_path, engine)
+    assert RunFolder(out).read_bytes("result.json") == (expected["exact"] / "result.json").read_bytes()
+
+
+# ---- bad input
+
+
+def test_no_ray(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'spectrobe\[ray\]'"), executor_of("ray"):
+        pass
+    out = tmp_path / "run"
+    assert main(["decompose", "demo:none", "demo", "--engine", "ray", "--out", str(out)]) == 2
+
+
+@pytest.fixture
+def unconnected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+
+
+def test_address_where_nothing_listens(unconnected: None) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    with pytest.raises(InputError, match=f"no Ray cluster answers at {address}"), executor_of(RayOptions(address)):
+        pass
+
+
+def test_address_that_never_answers(unconnected: None) -> None:
+    with socket.socket() as mute:
+        mute.bind(("127.0.0.1", 0))
+        mute.listen()
+        address = f"127.0.0.1:{mute.getsockname()[1]}"
+        options = RayOptions(address, timeout=1.5)
+        with pytest.raises(InputError, match=r"does not answer as a Ray cluster within 1\.5 s"), executor_of(options):
+            pass
+
+
+@pytest.mark.parametrize("address", ["ray://head:10001", "head", "head:x", ""])
+def test_address_that_is_none(unconnected: None, address: str) -> None:
+    with pytest.raises(InputError, match="expected the address of a Ray cluster as host:port"):
+        Cluster(address or ":", 1).connect()
+
+
+@pytest.mark.parametrize("name", ["spectrobe", "torch"])
+def test_workers_of_another_version(tmp_path: Path, cluster: str, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    here = ray_engine.environment()
+    monkeypatch.setattr(ray_engine, "environment", lambda: {**here, "versions": {**here["versions"], name: "99.1"}})
+    has = here["versions"][name]
+    with pytest.raises(InputError, match=rf"the Ray worker on .* has {name} {has}, this process has 99\.1"):
+        go("exact", tmp_path / "run", tmp_path, RayOptions(workers=1))
+
+
+@pytest.mark.parametrize("options,told", [
+    ({"workers": 3, "gpus_per_worker": 0.5}, "3 Ray workers with 0.5 GPUs each need 2 GPUs, the cluster has 1"),
+    ({"workers": 2, "gpus_per_worker": 1}, "2 Ray workers with 1 GPUs each need 2 GPUs, the cluster has 1"),
+    ({"gpus_per_worker": 2}, "1 Ray workers with 2 GPUs each need 2 GPUs, the cluster has 1"),
+    ({"workers": 9}, "9 Ray workers with 1 CPUs each .* need 9 CPUs, the cluster has 8"),
+])  # fmt: skip
+def test_more_than_there_is(tmp_path: Path, cluster: str, options: dict[str, Any], told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        go("exact", tmp_path / "run", tmp_path, RayOptions(**options))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("options,told", [
+    ({"workers": 0}, "at least 1 as the number of Ray workers"), ({"workers": 1.5}, "a whole number, got 1.5"),
+    ({"tries": 0}, "at least 1 as the number of tries"), ({"gpus_per_worker": -1}, "a fraction of a GPU"),
+    ({"gpus_per_worker": 1.5}, "a fraction of a GPU or a whole number"), ({"timeout": 0}, "a timeout of some seconds"),
+])  # fmt: skip
+def test_options_that_make_no_sense(options: dict[str, Any], told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        RayOptions(**options)
+
+
+def test_command_line_refuses_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["decompose", "demo:none", "demo", "--engine", "dask"]) == 2
+    assert capsys.readouterr().err == "spectrobe: expected --engine local or ray, got 'dask'\n"
+    assert main(["decompose", "demo:none", "demo", "--ray-workers", "2"]) == 2
+    assert "expected --ray-workers together with --engine ray" in capsys.readouterr().err
+
+
+def test_what_cannot_be_sent_is_said(tmp_path: Path, engine: RayExecutor) -> None:
+    model = Plain()
+    model.lock = threading.Lock()
+    data = (torch.rand(20, 3, 16, 16), torch.arange(20) % 5)
+    with pytest.raises(InputError, match="cannot be sent to Ray workers"):
+        sb.decompose(model, data, bands=4, absence="zero", batch_size=8, precision="float32", engine=engine)
+
+
+def test_listens_on_this_machine_alone(cluster: str) -> None:
+    assert cluster.startswith("127.0.0.1:")
+    assert [node["NodeManagerAddress"] for node in ray.nodes()] == ["127.0.0.1"]
+    assert np.all([os.environ.get(name) is None for name in ("RAY_USAGE_STATS_ENABLED", "RAY_OVERRIDE_RESOURCES")])
+
+
+def test_phases_are_those_of_this_process() -> None:
+    assert {phase for phase, _, _ in KILLS} < set(PHASES)
