@@ -25,6 +25,7 @@ COMMANDS = (
     "response",
     "score",
     "zoo",
+    "plan",
     "relate",
     "compare",
     "track",
@@ -69,7 +70,11 @@ def build_app() -> typer.Typer:
     )
     app.callback(invoke_without_command=True)(_top)
     for name in COMMANDS:
-        app.command(name)(import_module(f"spectrobe.cli.commands.{name}").command)
+        module = import_module(f"spectrobe.cli.commands.{name}")
+        if hasattr(module, "build_group"):
+            app.add_typer(module.build_group(), name=name)
+        else:
+            app.command(name)(module.command)
     return app
 
 

@@ -219,7 +219,8 @@ def _settle(
 ) -> dict[str, Any]:
     """Batch size, design and precision of a new run; a batch size that memory does not allow is halved."""
     size, device, model, order = execution["batch_size"], opened.device, opened.model, opened.order
-    settings, chosen = opened.settings, {}
+    settings = opened.settings
+    chosen: dict[str, str] = {}
     shape = opened.sample.shape[1:]
     if size == "auto":
         with model.prepared(device, "float32") as forward:

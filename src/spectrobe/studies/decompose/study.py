@@ -105,7 +105,7 @@ def _play(run: Preparation, progress: Progress) -> DecomposeResult:
         raise InputError(f"expected at least 2 readable images, got {len(payoffs)}: intervals over images need more")
     same = _duplicates(payoffs, run.settings.labelled)
     notes += [same] if same else []
-    passes = run.evaluator.passes_per_image * len(payoffs) + int(run.evaluator.absence.constant)
+    passes = run.evaluator.design.passes(len(payoffs), run.evaluator.absence.constant)
     reach("tau fit")
     skipped = run.run.skipped(list(shards))
     result = summarise(payoffs, run.settings, passes, skipped, (*run.warnings, *notes))

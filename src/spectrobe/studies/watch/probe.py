@@ -16,6 +16,7 @@ from spectrobe.data.checks import check_data
 from spectrobe.engine.absence import DEFAULT_ABSENCE, Absence, Surroundings, absence_class
 from spectrobe.engine.local import ImageLoader, stack_images
 from spectrobe.errors import InputError
+from spectrobe.game.coalitions import AUTO
 from spectrobe.game.fit import Payoffs
 from spectrobe.game.table import PayoffTable
 from spectrobe.game.values import DEFAULT_VALUE
@@ -23,7 +24,7 @@ from spectrobe.models.base import Geometry
 from spectrobe.seeding import seeded_order
 from spectrobe.studies.decompose.result import DecomposeResult, summarise
 from spectrobe.studies.decompose.settings import Settings
-from spectrobe.studies.watch.budget import AUTO, Plan, make_plan
+from spectrobe.studies.watch.budget import Plan, make_plan
 from spectrobe.studies.watch.game import Game, LogitsOf
 from spectrobe.studies.watch.reading import Reading, distinct, read
 
