@@ -72,7 +72,7 @@ def measure(job: Job, player: Player, images_per_shard: int, rows: str, store: s
     whole = Provenance(player.batch_size, job.run.sources.of(positions, pixels))
     one = Provenance(player.batch_size, job.run.sources.of(first, pixels))
     row = {name: column[: len(column) // n] for name, column in columns.items()}
-    size, alone = (len(encode_shard(*each, SCHEMA_VERSION)) for each in ((columns, {}, whole), (row, {}, one)))
+    size, alone = (len(encode_shard(some, {}, made, SCHEMA_VERSION)) for some, made in ((columns, whole), (row, one)))
     row_bytes = (size - alone) / (n - 1) if n > 1 else float(size)
     full = {name: _repeated(column, images_per_shard / n) for name, column in columns.items()}
     write = _write_seconds(full, whole, rows, store)

@@ -109,7 +109,7 @@ class Plan(Frozen):
             f"{duration(self.intervals)} for the intervals)",
             f"storage: {file_size(self.storage)} in {self.n_models * self.shards:,} shards",
             f"on {self.workers} worker{'s' * (self.workers > 1)}: {duration(3600 * self.hours)}",
-            f"{self.cores} core{'s' * (self.cores > 1)} can decode for {self.workers_decode:,.3g} workers, a store of one "
-            f"shard at a time keeps up with {self.workers_store:,.3g}: more wait for {self.bottleneck}",
+            f"{self.cores} core{'s' * (self.cores > 1)} can decode for {self.workers_decode:,.3g} workers, a store of "
+            f"one shard at a time keeps up with {self.workers_store:,.3g}: more wait for {self.bottleneck}",
         ]
         return "\n".join(lines + [f"note: {note}" for note in self.notes])
