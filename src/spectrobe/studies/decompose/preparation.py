@@ -121,7 +121,7 @@ def prepare(
     absence_kind = absence_class(settings["absence"])
     opened = _open(model, data, settings, selection, execution["device"], loading)
     if execution["precision"] != "auto":
-        opened.model.require(execution["precision"])
+        opened.model.require(execution["precision"], opened.device)
     described, loader = opened.settings, opened.loader
     run = open_run(KIND, out, "payoffs", stack)
     surroundings = Surroundings(loader.data.ids, loader.each, described.seed)
