@@ -40,7 +40,7 @@ CASES = [
     ("confidence in percent", f"{GOOD} --confidence 95", ["confidence between 0.5 and 1, such as 0.95", "95.0"]),
     ("negative images", f"{GOOD} --images -3", ["at least 2 images", "-3"]),
     ("more images than there are", f"{GOOD} --images 99", ["at most 12 images", "99"]),
-    ("unknown precision", f"{GOOD} --precision half", ["'float32' or 'bfloat16'", "'half'"]),
+    ("unknown precision", f"{GOOD} --precision half", ["'tf32' or 'bfloat16'", "'half'"]),
     ("batches of nothing", f"{GOOD} --batch-size 0", ["--batch-size 'auto' or a whole number", "0"]),
     ("batches of words", f"{GOOD} --batch-size large", ["--batch-size 'auto' or a whole number", "'large'"]),
     ("negative workers", f"{GOOD} --workers -1", ["workers", "0 or more", "-1"]),

@@ -9,12 +9,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 import spectrobe as sb
 from spectrobe.engine import batching
+from spectrobe.engine import precision as precision_module
 from spectrobe.engine.precision import check_precision
 from spectrobe.errors import InputError, ModelOutputError
 from spectrobe.models.base import Geometry, Model, Precision
@@ -147,5 +149,40 @@ def test_a_module_in_bfloat16_stays_near(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("precision", ["float16", "bf16", "", None])
 def test_unknown_precisions(precision: object) -> None:
-    with pytest.raises(InputError, match="expected precision 'auto', 'float32' or 'bfloat16', got"):
+    with pytest.raises(InputError, match="expected precision 'auto', 'float32', 'tf32' or 'bfloat16', got"):
         check_precision(precision)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("gains", "shifts", "taken", "why"),
+    [
+        ({"tf32": 2.0, "bfloat16": 3.0}, {"tf32": 0.0, "bfloat16": 0.0}, "bfloat16", "bfloat16 is 3.00 times"),
+        # too far off in the fastest: the next one is looked at, and both are told
+        ({"tf32": 2.0, "bfloat16": 3.0}, {"tf32": 0.001, "bfloat16": 1.0}, "tf32", "bfloat16 is 3.00 times as fast"),
+        ({"tf32": 1.0, "bfloat16": 3.0}, {"tf32": 0.0, "bfloat16": 1.0}, "float32", "tf32 is 1.00 times as fast here"),
+        ({"tf32": 2.0, "bfloat16": 1.5}, {"tf32": 0.0, "bfloat16": 0.0}, "tf32", "tf32 is 2.00 times as fast here"),
+    ],
+)
+def test_on_cuda_the_fastest_that_does_not_move_the_answer(
+    gains: dict[str, float], shifts: dict[str, float], taken: str, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Named(Planted):
+        precisions = ("float32", "tf32", "bfloat16")
+
+        @contextmanager
+        def prepared(self, device: torch.device, precision: Precision = "float32") -> Iterator[Any]:
+            yield precision
+
+    spread = np.linspace(-1, 1, 40)[:, None] * np.ones((1, 3))  # standard error 0.1 at 36 images
+    monkeypatch.setattr(precision_module, "_gain", lambda model, device, batch, name: gains[name])
+    monkeypatch.setattr(precision_module, "noise", lambda *_: None)
+    found = precision_module.choose_precision(
+        "auto",
+        Named(1.0),
+        torch.device("cuda"),
+        32,
+        torch.Size((3, 8, 8)),
+        lambda name: spread + shifts.get(name, 0),
+        36,
+    )
+    assert found.precision == taken and why in found.why

@@ -201,7 +201,7 @@ class Plain(Model):
 
 def test_a_model_promises_float32_alone_unless_it_says_more(images):
     assert Plain().precisions == CallableModel(SmallNet()).precisions == ("float32",)
-    assert ModuleModel(SmallNet()).precisions == ("float32", "bfloat16")
+    assert ModuleModel(SmallNet()).precisions == ("float32", "tf32", "bfloat16")
     with Plain().prepared(CPU) as forward:
         assert forward(images).shape == (len(images), 3)
     with (

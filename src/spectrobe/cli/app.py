@@ -25,6 +25,7 @@ COMMANDS = (
     "response",
     "score",
     "zoo",
+    "plan",
     "relate",
     "compare",
     "track",
@@ -71,7 +72,8 @@ def build_app() -> typer.Typer:
     )
     app.callback(invoke_without_command=True)(_top)
     for name in COMMANDS:
-        found = import_module(f"spectrobe.cli.commands.{name}").command
+        module = import_module(f"spectrobe.cli.commands.{name}")
+        found = module.build_group() if hasattr(module, "build_group") else module.command
         if isinstance(found, typer.Typer):
             app.add_typer(found, name=name)
         else:

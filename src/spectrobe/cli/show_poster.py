@@ -10,7 +10,7 @@ from rich.table import Table
 
 from spectrobe.studies.poster.budget import summary
 from spectrobe.studies.poster.plan import PARTS
-from spectrobe.studies.zoo.budget import duration
+from spectrobe.studies.words import duration
 
 if TYPE_CHECKING:
     from spectrobe.studies.poster.budget import Cost

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from rich import box
 from rich.table import Table
 
-from spectrobe.studies.zoo.budget import duration, summary
+from spectrobe.studies.words import duration
+from spectrobe.studies.zoo.budget import summary
 
 if TYPE_CHECKING:
     from spectrobe.studies.zoo.budget import Cost

@@ -68,7 +68,9 @@ class Evaluator:
             lent = image.clone(memory_format=torch.channels_last)  # a model may write into what it is given
             if self.clip:
                 clip_in_place(lent)
-            self._empty[shape] = self._logits(lent, ["the absence image"], [0]).clone()
+            logits = self._logits(lent).clone()
+            self._check(logits, ["the absence image"], np.zeros((1, 1), dtype=np.int64))
+            self._empty[shape] = logits
         return self._empty[shape]
 
     def play(self, shard: Shard, progress: Progress) -> Columns:
@@ -88,13 +90,15 @@ class Evaluator:
         labels = torch.full((n,), -1, dtype=torch.int64, device=self.device)
         if shard.label is not None:
             labels.copy_(torch.from_numpy(shard.label))
-        cells = _Cells(labels, k)
+        pixels = _moved(shard.pixels, self.device)
         clipped: list[Tensor] = []
-        for start, images in self._batches(shard, played):
+        # a look at the logits waits for the device: they are checked in the large pieces that become cells
+        cells = _Cells(labels, k, lambda logits, start: self._check(logits, shard.ids, played, start))
+        for start, images in self._batches(shard.position, pixels, played):
             rows = np.arange(start, start + len(images))
             if self.clip:
                 clipped.append(clip_in_place(images))
-            logits = self._logits(images, [shard.ids[i] for i in rows // k], played.ravel()[rows])
+            logits = self._logits(images)
             if shard.label is None:
                 # the reference is the model's own prediction on the full image, which comes first
                 first = np.flatnonzero(rows % k == 0)
@@ -115,31 +119,37 @@ class Evaluator:
             ids=shard.ids,
             label=labels.cpu().numpy(),
             digest=tuple(content_digest(image) for image in shard.pixels),
-            band_power=torch.cat(
-                [band_energy((image - image.mean((1, 2), keepdim=True))[None], self.bands) for image in shard.pixels]
-            ).numpy(),
+            band_power=self._band_power(pixels if self.device.type == "cuda" else shard.pixels),
             coalition=masks,
             **{name: cell.cpu().numpy() for name, cell in stored.items()},
             n_classes=self.n_classes,
         )
 
-    def _batches(self, shard: Shard, played: np.ndarray) -> Iterator[tuple[int, Tensor]]:
-        """Coalition images of all (image, coalition) pairs, row-major, a batch at a time: (first pair, images)."""
+    def _band_power(self, pixels: Tensor) -> np.ndarray:
+        """Energy per band of the images without their means: float64 (N, M)."""
+        centred = (image - image.mean((1, 2), keepdim=True) for image in pixels)
+        return torch.cat([band_energy(image[None], self.bands) for image in centred]).cpu().numpy()
+
+    def _batches(self, positions: Sequence[int], pixels: Tensor, played: np.ndarray) -> Iterator[tuple[int, Tensor]]:
+        """Coalition images of all (image, coalition) pairs, row-major, a batch at a time: (first pair, images).
+
+        positions, pixels: of the images, on the device.   played: (N, K) masks.
+        """
         n, k = played.shape
-        size = shard.pixels[0].numel()
+        size = pixels[0].numel()
         most = _BLOCK_BYTES if self.device.type == "cpu" else _BLOCK_BYTES_DEVICE
         block = max(1, most // (4 * size * (self.bands.n_bands + 1)))
         batch = torch.empty(self.batch_size, size, device=self.device)
         filled = done = 0
         for start in range(0, n, block):
-            mixer = self._mixer(shard, slice(start, start + block))
-            for image in range(start, min(start + block, n)):
-                present = torch.from_numpy(members(played[image], self.bands.n_bands)).to(self.device, torch.float32)
-                weights = torch.cat([present, present.new_ones(k, 1)], dim=1)
+            rows = slice(start, min(start + block, n))
+            mixer = self._mixer(positions[rows], pixels[rows])
+            weights = self._weights(played[rows])
+            for image in range(len(weights)):
                 at = 0
                 while at < k:
                     take = min(k - at, self.batch_size - filled)
-                    mixer.mix_into(batch[filled : filled + take], image - start, weights[at : at + take])
+                    mixer.mix_into(batch[filled : filled + take], image, weights[image, at : at + take])
                     at, filled = at + take, filled + take
                     if filled == self.batch_size:
                         yield done, mixer.as_images(batch)
@@ -147,32 +157,50 @@ class Evaluator:
         if filled:
             yield done, mixer.as_images(batch[:filled])
 
-    def _mixer(self, shard: Shard, rows: slice) -> BandMixer:
-        pixels = shard.pixels[rows].to(self.device)
-        base = self.absence.images(shard.position[rows], pixels.shape[1:]).to(self.device)
-        return BandMixer(pixels, base, self.bands)
+    def _mixer(self, positions: Sequence[int], pixels: Tensor) -> BandMixer:
+        base = self.absence.images(positions, pixels.shape[1:])
+        return BandMixer(pixels, _moved(base, self.device), self.bands)
 
-    def _logits(self, images: Tensor, ids: Sequence[str], masks: Sequence[int] | np.ndarray) -> Tensor:
+    def _weights(self, played: np.ndarray) -> Tensor:
+        """What a coalition takes of bands and absence image: masks (n, K) -> float32 (n, K, M + 1), last column 1."""
+        weights = torch.ones(*played.shape, self.bands.n_bands + 1)
+        weights[..., :-1] = torch.from_numpy(members(played, self.bands.n_bands))
+        return _moved(weights, self.device)
+
+    def _logits(self, images: Tensor) -> Tensor:
         logits = self.forward(images)
         if logits.shape != (len(images), self.n_classes):
             raise ModelOutputError(
                 f"expected logits of shape {(len(images), self.n_classes)}, got {tuple(logits.shape)}"
             )
-        if not bool(torch.isfinite(logits).all()):
-            bad = int(torch.nonzero(~torch.isfinite(logits).all(dim=1))[0])
-            present = np.flatnonzero(members(np.asarray(masks[bad]), self.bands.n_bands)).tolist()
-            raise ModelOutputError(
-                f"the model returned NaN or infinite logits for image {ids[bad]!r} with bands {present or 'none'} "
-                "present: check its weights and precision (precision='float32')"
-            )
         return logits
+
+    def _check(self, logits: Tensor, ids: Sequence[str], played: np.ndarray, start: int = 0) -> None:
+        """Raise ModelOutputError unless the logits of the pairs from `start` are finite, naming image and coalition."""
+        if bool(torch.isfinite(logits).all()):
+            return
+        bad = start + int(torch.nonzero(~torch.isfinite(logits).all(dim=1))[0])
+        image, coalition = divmod(bad, played.shape[1])
+        present = np.flatnonzero(members(played[image, coalition], self.bands.n_bands)).tolist()
+        raise ModelOutputError(
+            f"the model returned NaN or infinite logits for image {ids[image]!r} with bands {present or 'none'} "
+            "present: check its weights and precision (precision='float32')"
+        )
+
+
+def _moved(tensor: Tensor, device: torch.device) -> Tensor:
+    """On the device; to CUDA from pinned memory, so that the copy goes on while the CPU prepares what comes next."""
+    if device.type == "cuda" and tensor.device.type == "cpu" and torch.cuda.is_available():
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 class _Cells:
     """Logits of pairs (image, coalition) in row-major order, turned into cells in large pieces, which is faster."""
 
-    def __init__(self, labels: Tensor, pairs_per_image: int) -> None:
-        self.labels, self.pairs_per_image = labels, pairs_per_image
+    def __init__(self, labels: Tensor, pairs_per_image: int, check: Callable[[Tensor, int], None]) -> None:
+        """check: is given each piece of logits, and the number of the pair it begins with."""
+        self.labels, self.pairs_per_image, self.check = labels, pairs_per_image, check
         self.waiting: list[Tensor] = []
         self.pieces: list[dict[str, Tensor]] = []
         self.rows = self.rows_waiting = 0
@@ -192,7 +220,9 @@ class _Cells:
     def _flush(self) -> None:
         if self.waiting:
             pairs = torch.arange(self.rows, self.rows + self.rows_waiting, device=self.labels.device)
-            self.pieces.append(cells_from_logits(torch.cat(self.waiting), self.labels[pairs // self.pairs_per_image]))
+            logits = torch.cat(self.waiting)
+            self.check(logits, self.rows)
+            self.pieces.append(cells_from_logits(logits, self.labels[pairs // self.pairs_per_image]))
             self.rows, self.rows_waiting, self.waiting = self.rows + self.rows_waiting, 0, []
 
 

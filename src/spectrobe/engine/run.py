@@ -66,6 +66,11 @@ class StudyRun:
         return settled
 
     @property
+    def sources(self) -> Sources:
+        """The images of the run as they are now, once it has begun."""
+        return self._sources
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """What happened on the way."""
         return self._sizes.warnings()

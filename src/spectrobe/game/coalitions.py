@@ -38,6 +38,10 @@ class Design(ABC):
     n_coalitions: int
     n_groups: int
 
+    def passes(self, n_images: int, shared_empty: bool) -> int:
+        """Forward passes of a game; shared_empty: the empty coalition is the same for all images and is played once."""
+        return n_images * (self.n_coalitions - shared_empty) + shared_empty
+
     @abstractmethod
     def coalitions(self, image_id: str) -> np.ndarray:
         """The masks that this image is shown: int64 (K,), full first, empty last."""

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from spectrobe.errors import InputError
 
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "tf32", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -74,10 +74,12 @@ class Model(ABC):
         On leaving, the caller's model is in the mode, device and memory format it was in. Gradients are neither
         switched on nor off here. InputError for a precision that is not among `precisions`.
         """
-        self.require(precision)
+        self.require(precision, device)
         yield self.forward
 
-    def require(self, precision: Precision) -> None:
-        """InputError for a precision that the model cannot be prepared in."""
+    def require(self, precision: Precision, device: torch.device) -> None:
+        """InputError for a precision that the model cannot be prepared in on this device."""
         if precision not in self.precisions:
             raise InputError(f"{self.name}: expected precision {' or '.join(self.precisions)}, got {precision}")
+        if precision == "tf32" and device.type != "cuda":
+            raise InputError(f"precision 'tf32' needs a CUDA device, got {device.type}: use float32 or bfloat16")

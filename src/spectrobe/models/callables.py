@@ -39,7 +39,7 @@ class CallableModel(Adapter):
 
     @contextmanager
     def prepared(self, device: torch.device, precision: Precision = "float32") -> Iterator[Callable[[Tensor], Tensor]]:
-        self.require(precision)
+        self.require(precision, device)
         before, self.device = self.device, device
         try:
             yield self._logits

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from spectrobe.models.base import Precision
 from spectrobe.models.identity import weights_sha256
 from spectrobe.models.lending import lent
 from spectrobe.models.options import Preprocessing
+from spectrobe.models.tensor_cores import float32_products
 
 
 class ModuleModel(Adapter):
@@ -22,7 +23,7 @@ class ModuleModel(Adapter):
     `forward` alone lends the module for one batch, where it is; for many batches use `prepared`.
     """
 
-    precisions: tuple[Precision, ...] = ("float32", "bfloat16")
+    precisions: tuple[Precision, ...] = ("float32", "tf32", "bfloat16")
 
     def __init__(
         self,
@@ -48,13 +49,15 @@ class ModuleModel(Adapter):
 
     @contextmanager
     def prepared(self, device: torch.device, precision: Precision = "float32") -> Iterator[Callable[[Tensor], Tensor]]:
-        self.require(precision)
+        self.require(precision, device)
         before = self.device, self._lent, self._channels_last
         channels_last = device.type in ("cpu", "cuda")  # where its kernels are the faster ones
-        with lent(self.module, device, channels_last):
+        # float32 means float32: torch itself would round convolutions on CUDA to TF32
+        products = float32_products(precision == "tf32") if device.type == "cuda" else nullcontext()
+        with products, lent(self.module, device, channels_last):
             self.device, self._lent, self._channels_last = device, True, channels_last
             try:
-                yield self._logits if precision == "float32" else self._logits_bfloat16
+                yield self._logits_bfloat16 if precision == "bfloat16" else self._logits
             finally:
                 self.device, self._lent, self._channels_last = before
 

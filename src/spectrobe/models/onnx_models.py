@@ -65,7 +65,7 @@ class OnnxModel(Adapter):
 
     @contextmanager
     def prepared(self, device: torch.device, precision: Precision = "float32") -> Iterator[Callable[[Tensor], Tensor]]:
-        self.require(precision)
+        self.require(precision, device)
         before = self.device, self.session
         if device != self.device:
             self.session = _session(self.path, device)

@@ -17,3 +17,18 @@ def left_out(skipped: Mapping[str, str]) -> list[str]:
 def percent(share: float) -> str:
     """0.95 -> 95%, 0.975 -> 97.5%."""
     return f"{100 * share:.6g}%"
+
+
+def duration(seconds: float) -> str:
+    """Seconds, minutes or hours."""
+    minutes = seconds / 60
+    return f"{seconds:.0f} s" if seconds < 90 else f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:,.1f} h"
+
+
+def file_size(size: float) -> str:
+    """Bytes in decimal units."""
+    for unit in ("bytes", "KB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:,.3g} TB"

@@ -94,7 +94,10 @@ CASES: dict[str, tuple[Callable[[Call], None], str]] = {
     "confidence in percent": (setting(confidence=95), r"confidence between 0\.5 and 1, such as 0\.95, got 95"),
     "seed of a half": (setting(seed=0.5), r"expected a whole number as seed, got 0\.5"),
     "seed in words": (setting(seed="zero"), r"expected a whole number as seed, got 'zero'"),
-    "unknown precision": (setting(precision="fp16"), r"expected precision 'auto', 'float32' or 'bfloat16', got 'fp16'"),
+    "unknown precision": (
+        setting(precision="fp16"),
+        r"expected precision 'auto', 'float32', 'tf32' or 'bfloat16', got 'fp16'",
+    ),
     "precision of callables": (setting(precision="bfloat16"), r"expected precision float32, got bfloat16"),
     "no batch": (setting(batch_size=0), r"expected batch_size 'auto' or a whole number, at least 1, got 0"),
     "unknown device": (setting(device="gpu"), r"expected device auto, cpu, .*got 'gpu'"),

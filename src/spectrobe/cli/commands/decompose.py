@@ -23,7 +23,7 @@ def command(
         float | None, typer.Option(help="Take as many images as this half-width of the score's interval needs.")
     ] = None,
     confidence: Annotated[float, typer.Option(help="Of all intervals.")] = 0.95,
-    precision: Annotated[str, typer.Option(help="auto, float32, bfloat16.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, float32, tf32, bfloat16.")] = "auto",
     batch_size: Annotated[str, typer.Option(help="auto or a number.")] = "auto",
     force: Annotated[bool, typer.Option("--force", help="Allow 13 to 16 bands in the exact design.")] = False,
     clip: Annotated[bool, typer.Option("--clip", help="Clip coalition images to [0, 1].")] = False,

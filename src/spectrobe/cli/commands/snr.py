@@ -93,41 +93,56 @@ def command(
     from spectrobe.studies.snr.study import snr_study
 
     asked: dict[str, Any] = {
-        "bands": bands, "dc": dc, "summary": summary, "images": images, "patch": patch, "confidence": confidence,
-        "seed": seed, "luminance": luminance, "border": border, "quantize": quantize, "labels": labels,
+        "data": data, "against": against, "perturb": perturb, "model": model, "bands": bands, "dc": dc,
+        "summary": summary, "images": images, "patch": patch, "confidence": confidence, "seed": seed,
+        "luminance": luminance, "border": border, "quantize": quantize, "labels": labels, "device": device,
         "batch_size": options.number_or_auto(batch_size), "workers": workers, "on_bad_image": on_bad_image,
         "engine": options.engine_of(engine, address, ray_workers, gpus_per_worker),
+        "class_map": class_map, "image_column": image_column, "label_column": label_column, "checkpoint": checkpoint,
+        "num_classes": num_classes, "mean": mean, "std": std, "size": size, "crop": crop,
+        "interpolation": interpolation, "allow_pickle": allow_pickle,
     }  # fmt: skip
-    for_model = {
-        "checkpoint": checkpoint, "num_classes": num_classes, "mean": mean, "std": std, "crop": crop,
-        "interpolation": interpolation, "allow_pickle": allow_pickle or None,
-    }  # fmt: skip
-    if (against is None) == (perturb is None):
-        raise InputError("expected --against NOISY (the same images with your noise) or --perturb ITEM: one of the two")
-    if model is None and any(value is not None for value in for_model.values()):
-        said = ", ".join(f"--{name.replace('_', '-')}" for name, value in for_model.items() if value is not None)
-        raise InputError(f"expected {said} together with --model, which it is about")
+    check(asked)
     terminal = Terminal(quiet, json)
     with run_folder(out, "snr", data) as folder:
         with terminal.progress("perturbed images") as progress:
-            classifier = _opened_model(model, {**for_model, "size": size}) if model is not None else None
-            asked |= {"model": classifier} if classifier is not None else {"size": size}
-            columns = {"image_column": image_column, "label_column": label_column, "class_map": class_map}
-            specs = None if perturb is None else _specs(perturb)
-            labelled = labels == "given" and any(spec.needs_model for spec in specs or [])
-            study = snr_study(
-                _opened_data(data, columns, classifier if labelled else None),
-                specs,
-                perturbed=None if against is None else _opened_data(against, columns, None),
-                device=device,
-                out=folder,
-                progress=progress,
-                **asked,
-            )
+            photographs, specs, settings = opened(asked)
+            study = snr_study(photographs, specs, out=folder, progress=progress, **settings)
         results = list(study.results.values())
         told = results[0].summary() if len(results) == 1 and not study.failed else study.summary()
         code = finish(terminal, folder, "snr-bias", lambda: figures.snr_bias(study), [told])
     return FAILED if study.incomplete else code
+
+
+_FOR_MODEL = ("checkpoint", "num_classes", "mean", "std", "crop", "interpolation", "allow_pickle")
+_COLUMNS = ("image_column", "label_column", "class_map")
+
+
+def check(asked: dict[str, Any]) -> None:
+    """Raise InputError for options that do not go together, before anything is opened. asked: every option, by name."""
+    if (asked["against"] is None) == (asked["perturb"] is None):
+        raise InputError("expected --against NOISY (the same images with your noise) or --perturb ITEM: one of the two")
+    if asked["model"] is None:
+        said = [f"--{name.replace('_', '-')}" for name in _FOR_MODEL if asked[name] not in (None, False)]
+        if said:
+            raise InputError(f"expected {', '.join(said)} together with --model, which it is about")
+
+
+def opened(asked: dict[str, Any]) -> tuple[Any, list[Any] | None, dict[str, Any]]:
+    """The clean images, the perturbations asked for, and the other arguments of the study, opened where they name data
+    or a model."""
+    settings = dict(asked)
+    taken = {name: settings.pop(name) for name in (*_FOR_MODEL, *_COLUMNS, "data", "against", "perturb", "model")}
+    classifier = None
+    if taken["model"] is not None:
+        said = {name: taken[name] for name in _FOR_MODEL}
+        classifier = settings["model"] = _opened_model(taken["model"], {**said, "size": settings.pop("size")})
+    columns = {name: taken[name] for name in _COLUMNS}
+    specs = None if taken["perturb"] is None else _specs(taken["perturb"])
+    labelled = settings["labels"] == "given" and any(spec.needs_model for spec in specs or [])
+    against = taken["against"]
+    settings["perturbed"] = None if against is None else _opened_data(against, columns, None)
+    return _opened_data(taken["data"], columns, classifier if labelled else None), specs, settings
 
 
 def _opened_model(model: str, said: dict[str, Any]) -> Any:

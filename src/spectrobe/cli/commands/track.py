@@ -31,7 +31,7 @@ def command(
     design: Annotated[str, typer.Option(help="exact or permutation: list designs.")] = "exact",
     images: Annotated[int | None, typer.Option(help="How many images to take.", show_default="all")] = None,
     confidence: Annotated[float, typer.Option(help="Of all intervals.")] = 0.95,
-    precision: Annotated[str, typer.Option(help="auto, float32, bfloat16.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, float32, tf32, bfloat16.")] = "auto",
     batch_size: Annotated[str, typer.Option(help="auto or a number.")] = "auto",
     force: Annotated[bool, typer.Option("--force", help="Allow 13 to 16 bands in the exact design.")] = False,
     workers: options.Workers = 0,

@@ -46,7 +46,7 @@ def command(
     ] = None,
     budget: Annotated[bool, typer.Option("--budget", help="Say what it costs, and end.")] = False,
     confidence: Annotated[float, typer.Option(help="Of all intervals.")] = 0.95,
-    precision: Annotated[str, typer.Option(help="Of decompose: auto, float32, bfloat16.")] = "float32",
+    precision: Annotated[str, typer.Option(help="Of decompose: auto, float32, tf32, bfloat16.")] = "float32",
     batch_size: Annotated[str, typer.Option(help="auto or a number.")] = "auto",
     class_map: options.ClassMap = None,
     on_bad_image: options.OnBadImage = "error",

@@ -128,7 +128,7 @@ def prepare(
     absence_kind = absence_class(settings["absence"])
     opened = _open(model, data, settings, selection, execution["device"], loading)
     if execution["precision"] != "auto":
-        opened.model.require(execution["precision"])
+        opened.model.require(execution["precision"], opened.device)
     described, loader = opened.settings, opened.loader
     run = open_run(KIND, out, "payoffs", stack, executor)
     surroundings = Surroundings(loader.data.ids, loader.each, described.seed)
@@ -236,7 +236,7 @@ def _settle(
     """Batch size, design and precision of a new run; a batch size that memory does not allow is halved."""
     size, device, model, order = execution["batch_size"], opened.device, opened.model, opened.order
     settings = opened.settings
-    chosen: dict[str, Any] = {}
+    chosen: dict[str, str] = {}
     shape = opened.sample.shape[1:]
     if size == "auto":
         with model.prepared(device, "float32") as forward:

@@ -63,7 +63,7 @@ def decompose(
     images: how many images to take, in an order given by the seed (default all).
     tolerance: take as many images as a half-width of the score's interval this small needs, forecast by a pilot.
     confidence: of all intervals.   seed: of everything that is drawn.
-    precision: "auto", "float32" or "bfloat16".   batch_size: "auto" or a number.
+    precision: "auto", "float32", "tf32" (CUDA) or "bfloat16".   batch_size: "auto" or a number.
     device: "auto", "cpu", "cuda", "mps"; auto leaves a model of your own where it is.
     workers: processes that decode images.   class_map: class folder -> index.   on_bad_image: "error" or "skip".
     out: a run folder, new or of this very run, which then goes on.   force: allow 13 to 16 bands in the exact design.
@@ -112,7 +112,7 @@ def _play(run: Preparation, progress: Progress) -> DecomposeResult:
         raise InputError(f"expected at least 2 readable images, got {len(payoffs)}: intervals over images need more")
     same = _duplicates(payoffs, run.settings.labelled)
     notes += [same] if same else []
-    passes = run.evaluator.passes_per_image * len(payoffs) + int(run.evaluator.absence.constant)
+    passes = run.evaluator.design.passes(len(payoffs), run.evaluator.absence.constant)
     reach("tau fit")
     skipped = run.run.skipped(list(shards))
     result = summarise(payoffs, run.settings, passes, skipped, (*run.warnings, *notes))

@@ -21,7 +21,8 @@ from spectrobe.studies.response.views import all_views
 from spectrobe.studies.robustness.conditions import Item
 from spectrobe.studies.robustness.sanity import expected_passes
 from spectrobe.studies.snr.sanity import N_SANITY
-from spectrobe.studies.zoo.budget import BACKWARD, duration
+from spectrobe.studies.words import duration
+from spectrobe.studies.zoo.budget import BACKWARD
 
 BATCH = 8
 """Images a batch that times are taken with: near the fastest on few cores, and small beside the run."""

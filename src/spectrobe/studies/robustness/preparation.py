@@ -78,9 +78,14 @@ class Prepared:
         """What is measured, in order."""
         return tuple(item.condition for item in self.items)
 
+    @property
+    def images_per_shard(self) -> int:
+        """At least a batch, since batches never cross shards."""
+        return max(shard_size(self.player.passes_per_image), int(self.run.settled["batch_size"]))
+
     def shards(self) -> dict[int, Sequence[int]]:
-        """Index -> positions. At least a batch each, since batches never cross shards."""
-        size = max(shard_size(self.player.passes_per_image), self.run.settled["batch_size"])
+        """Index -> positions."""
+        size = self.images_per_shard
         return {i: [int(p) for p in self.order[s : s + size]] for i, s in enumerate(range(0, len(self.order), size))}
 
     def play(self, shards: dict[int, Sequence[int]], progress: Progress) -> RobustnessPlayer:

@@ -115,6 +115,12 @@ def expected_passes(items: Sequence[Item], n_images: int) -> int:
     return min(n_images, N_SANITY) * (sum(cost.values()) + 2 * bool(cost))
 
 
+def all_passes(items: Sequence[Item], clean: bool, n_images: int) -> int:
+    """Forward passes of a run, those of the checks included; with attacks the most that it takes, or nearly."""
+    each = clean + sum(item.passes for item in items)
+    return n_images * each + (expected_passes(items, n_images) if clean else 0)
+
+
 def check_attacks(
     player: RobustnessPlayer, model: Model, loader: ImageLoader, rows: Predictions, progress: Progress
 ) -> tuple[list[str], Sanity]:

@@ -17,7 +17,7 @@ from spectrobe.studies.robustness.conditions import Perturbations, Plan, plan
 from spectrobe.studies.robustness.preparation import Prepared, prepare
 from spectrobe.studies.robustness.result import RobustnessResult, summarise
 from spectrobe.studies.robustness.rows import stored_predictions
-from spectrobe.studies.robustness.sanity import Sanity, check_attacks, expected_passes
+from spectrobe.studies.robustness.sanity import Sanity, all_passes, check_attacks
 
 
 def robustness(
@@ -132,9 +132,8 @@ def _relative(result: RobustnessResult, reference: RobustnessResult | None) -> R
 
 def _play(run: Prepared, progress: Progress) -> RobustnessResult:
     shards = run.shards()
-    checks = expected_passes(run.items, len(run.order)) if run.settings.clean else 0
     per_image = run.player.passes_per_image
-    progress.expect(per_image * len(run.order) + checks)
+    progress.expect(all_passes(run.items, run.settings.clean, len(run.order)))
     player = run.play(shards, progress)
     rows, skipped = stored_predictions(run.store, list(shards))
     if len(rows) < 2:

@@ -43,7 +43,7 @@ class Budget:
             f"{self.trainings} trainings of {self.epochs} epochs on {self.images:,} images, "
             f"{self.seconds_an_epoch:.2g} s an epoch in {self.precision} (measured); {self.readings} readings of "
             f"{self.forward_passes:,} forward passes, {self.seconds_a_reading:.2g} s each ({total:,} in all): about "
-            f"{_duration(self.seconds)}"
+            f"{duration(self.seconds)}"
         )
 
 
@@ -99,9 +99,3 @@ def _float(pixels: Tensor) -> Tensor:
 def _wait(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

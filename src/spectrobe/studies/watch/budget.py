@@ -69,7 +69,7 @@ def make_plan(n_available: int, n_bands: int, most: int, design: str = AUTO) -> 
 
 def _passes(design: str, n_images: int, n_bands: int) -> int:
     """Forward passes of a game whose empty image is the same for all and is played once."""
-    return n_images * (make_design(design, n_bands).n_coalitions - 1) + 1
+    return make_design(design, n_bands).passes(n_images, shared_empty=True)
 
 
 def _most_images(design: str, n_available: int, n_bands: int, most: int) -> Plan:

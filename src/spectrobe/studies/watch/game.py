@@ -94,7 +94,7 @@ class Game:
 
     def forward_passes(self, n_images: int) -> int:
         """Forward passes of one game on so many images; the absence image is played once for all."""
-        return n_images * (self.make_design().n_coalitions - 1) + 1
+        return self.make_design().passes(n_images, shared_empty=True)
 
     def names(self, images: Tensor) -> tuple[str, ...]:
         """What images (N, C, H, W) are called: the digests of their pixels."""

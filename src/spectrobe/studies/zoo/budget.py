@@ -16,7 +16,8 @@ from spectrobe.errors import BadImageError, InputError
 from spectrobe.game.coalitions import make_design
 from spectrobe.models.base import Model
 from spectrobe.studies.robustness.conditions import Plan, build
-from spectrobe.studies.robustness.sanity import expected_passes
+from spectrobe.studies.robustness.sanity import all_passes
+from spectrobe.studies.words import duration
 
 BATCH = 32
 """Images a batch that times are taken with."""
@@ -58,15 +59,14 @@ def cost_of(
     """What is left to do for one model, with seconds from two forward passes of 32 images."""
     shape = _shape(data, model)
     decompose = sum(
-        images * (make_design(design, bands.n_bands).n_coalitions - absence_class(absence).constant)
+        make_design(design, bands.n_bands).passes(images, absence_class(absence).constant)
         for absence in absences
         if not RunFolder(f"{folder}/decompose-{absence}").exists("result.json")
     )
     forward_passes = gradients = 0
     if not RunFolder(f"{folder}/robustness").exists("result.json"):
         items, _ = build(plans, model)
-        forward_passes = robustness_images * (1 + sum(item.passes for item in items))
-        forward_passes += expected_passes(items, robustness_images)  # of the checks of attacks
+        forward_passes = all_passes(items, True, robustness_images)
         steps = sum(item.passes for item in items if item.condition.kind in _GRADIENT_KINDS)
         gradients = robustness_images * steps
     with model.prepared(device) as forward:
@@ -98,9 +98,3 @@ def _shape(data: ImageData, model: Model) -> torch.Size:
         except BadImageError:
             continue
     raise InputError(f"none of the images of {data.name} can be read")
-
-
-def duration(seconds: float) -> str:
-    """Seconds, minutes or hours."""
-    minutes = seconds / 60
-    return f"{seconds:.0f} s" if seconds < 90 else f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"

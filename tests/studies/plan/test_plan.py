@@ -1,0 +1,140 @@
+"""The price of a job against the run itself: forward passes to the last one, storage within 10 %."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import spectrobe as sb
+from spectrobe.engine import local
+from spectrobe.errors import InputError
+from spectrobe.studies.plan.measure import Measured
+from spectrobe.studies.plan.result import Plan
+from spectrobe.studies.plan.study import plan_decompose, plan_robustness, plan_snr
+from spectrobe.studies.snr.study import snr_study
+from tests.toys import PLAIN, Counting, exact, planted
+
+STORAGE_MARGIN = 0.1
+
+
+@pytest.fixture(autouse=True)
+def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "_MOST_IMAGES_PER_SHARD", 16)
+
+
+def stored(folder: Path) -> int:
+    return sum(shard.stat().st_size for shard in folder.glob("*.parquet"))
+
+
+@pytest.mark.parametrize(
+    "game",
+    [
+        {"design": "exact"},
+        {"design": "exact", "absence": "donor"},
+        {"design": "permutation", "bands": 5},
+        {"design": "auto", "bands": 5, "images": 50},
+        {"design": "auto", "bands": 5, "tolerance": 0.5},
+    ],
+)
+def test_a_decomposition(game: dict[str, Any], tmp_path: Path) -> None:
+    net, data = planted(120, (1, 12, 12))
+    model, settings = exact(net), PLAIN | game
+    plan = plan_decompose(model, data, **settings)
+    result = sb.decompose(model, data, out=tmp_path / "run", **settings)
+    assert (plan.passes, plan.n_images, plan.exact) == (result.forward_passes, result.n_images, True)
+    assert plan.shards == len(list((tmp_path / "run/payoffs").glob("*.parquet")))
+    assert plan.storage == pytest.approx(stored(tmp_path / "run/payoffs"), rel=STORAGE_MARGIN)
+
+
+def test_images_that_are_not_there_yet_are_stood_for() -> None:
+    net, data = planted(20)
+    plan = plan_decompose(net, data, images=50_000, models=3, gpus=2, cores=4, **PLAIN)
+    assert plan.passes == 50_000 * 7 + 1 and plan.n_models == 3
+    assert "the 20 images of" in plan.notes[0] and "stand for 50,000 like them" in plan.notes[0]
+    assert plan.storage == pytest.approx(3 * plan_decompose(net, data, images=50_000, **PLAIN).storage)
+
+
+def test_robustness(tmp_path: Path) -> None:
+    net, data = planted(40)
+    items = "gaussian_noise:1,contrast:2-3"
+    plan = plan_robustness(net, data, items, batch_size=8)
+    result = sb.robustness(net, data, items, batch_size=8, out=tmp_path / "run")
+    assert plan.passes == result.forward_passes == 40 * 4
+    assert plan.exact
+    assert plan.storage == pytest.approx(stored(tmp_path / "run/predictions"), rel=STORAGE_MARGIN)
+
+
+def test_attacks_take_at_most_what_is_said() -> None:
+    net, data = planted(24)
+    plan = plan_robustness(net, data, "pgd_linf:eps=2/255;steps=3", batch_size=8)
+    result = sb.robustness(net, data, "pgd_linf:eps=2/255;steps=3", batch_size=8)
+    assert not plan.exact
+    assert plan.passes == pytest.approx(result.forward_passes, rel=0.05)
+
+
+def test_snr(tmp_path: Path) -> None:
+    _, (images, _) = planted(40)
+    plan = plan_snr(images, "gaussian_noise:1-2", bands=3, batch_size=8)
+    study = snr_study(images, "gaussian_noise:1-2", bands=3, batch_size=8, out=tmp_path / "run")
+    assert len(study.results) == 2
+    assert plan.passes == 80 and plan.unit == "perturbed images"
+    assert plan.shards == len(list((tmp_path / "run/snr").glob("*.parquet")))
+    assert plan.storage == pytest.approx(stored(tmp_path / "run/snr"), rel=STORAGE_MARGIN)
+    with pytest.raises(InputError, match=r"unknown option\(s\) band of snr"):
+        plan_snr(images, "gaussian_noise:1", band=3)
+
+
+def test_nothing_is_left_where_writing_was_timed(tmp_path: Path) -> None:
+    net, data = planted(20)
+    (tmp_path / "mine.txt").write_text("mine")
+    assert plan_decompose(net, data, store=str(tmp_path), **PLAIN).measured.write > 0
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_a_plan_plays_few_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, data = planted(120)
+    model = Counting(exact(net))
+    plan = plan_decompose(model, data, **PLAIN)
+    assert model.images < plan.passes
+
+
+MEASURED = Measured(images=8, decode=0.01, play=0.5, write=0.2, row_bytes=1000, shard_bytes=500)
+JOB = Plan("decompose", "m", "d", "cuda", "forward passes", 255_001, True, 1000, 10, 8, 4, 2, 30.0, 15.0, MEASURED)
+
+
+def test_the_sums() -> None:
+    assert JOB.shards == 125
+    assert JOB.storage == 10 * (1000 * 1000 + 125 * 500)
+    assert JOB.device_hours == pytest.approx(10 * 1000 * 0.5 / 3600)
+    assert JOB.decode_hours == pytest.approx(10 * 1000 * 0.01 / 3600)
+    assert JOB.seconds == pytest.approx(30 + 1000 * 0.51 + 125 * 0.2 + 15)
+    # a core decodes 100 images a second, a worker takes 2: two cores feed 100; a shard is played in 4 s, stored in 0.2
+    assert JOB.workers_decode == pytest.approx(100)
+    assert JOB.workers_store == pytest.approx(20)
+    assert JOB.bottleneck == "the store"
+    assert JOB.hours == pytest.approx((10 * 1000 * 0.5 / 4 + 10 * 45 / 4) / 3600)
+    many = replace(JOB, workers=64)
+    assert many.hours == pytest.approx((10 * 1000 * 0.5 / 20 + 45) / 3600)  # 20 are busy; one model each to open
+    slow = replace(JOB, measured=replace(MEASURED, decode=1.0))
+    assert slow.bottleneck == "decoding" and slow.workers_decode == pytest.approx(1)
+
+
+def test_it_is_told() -> None:
+    told = JOB.summary()
+    assert told.splitlines()[0] == "decompose m on 1,000 images of d x 10 models"
+    assert "forward passes: 255,001 a model, 2,550,010 in all" in told
+    assert "GPU-hours: 1.39; decoding: 0.0278 core-hours" in told
+    assert "storage: 10.6 MB in 1,250 shards" in told
+    assert "2 cores can decode for 100 workers" in told and "more wait for the store" in told
+    content = JOB.to_dict()
+    assert content["kind"] == "plan" and content["measured"]["play"] == 0.5 and content["hours"] == JOB.hours
+
+
+@pytest.mark.parametrize(("name", "value"), [("models", 0), ("gpus", -1), ("cores", 0), ("models", 2.5)])
+def test_bad_input(name: str, value: Any) -> None:
+    with pytest.raises(InputError, match=f"expected {name} as a whole number, at least 1, got {value}"):
+        plan_decompose(lambda x: torch.zeros(len(x), 2), planted(20)[1], **{name: value})
