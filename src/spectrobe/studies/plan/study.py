@@ -68,6 +68,7 @@ def plan_decompose(
     class_map: str | Mapping[str, int] | None = None,
     on_bad_image: str = "error",
     force: bool = False,
+    clip: bool = False,
     models: int = 1,
     gpus: int = 1,
     cores: int | None = None,
@@ -84,7 +85,7 @@ def plan_decompose(
     check_job(models, gpus, cores)
     progress = progress or Silent()
     settings = {"bands": BandPartition.of(bands), "value": value, "absence": absence, "design": design,
-                "confidence": confidence, "seed": seed, "force": force}  # fmt: skip
+                "confidence": confidence, "seed": seed, "force": force, "clip": clip}  # fmt: skip
     decompose_study.check_choices(
         bands, value, absence, design, images, tolerance, confidence, precision, batch_size, on_bad_image, force, seed,
         workers,

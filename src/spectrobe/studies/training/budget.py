@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from spectrobe.errors import InputError
 from spectrobe.studies.training.recipe import Recipe
+from spectrobe.studies.words import duration
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 _TRIED, _STEPS, _WORTH = 32, 4, 1.1
