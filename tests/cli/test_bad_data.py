@@ -59,6 +59,7 @@ CASES = [
     ("no such column", f"{TABLE}/two.parquet --label-column kind", ["has no column 'kind'; columns: image"]),
     ("labels for images", f"{TABLE}/two.parquet --image-column label", ["column 'label'", "holds int64, not images"]),
     ("no images", f"{TABLE}/numbers.parquet", ["has no column of images: name one with --image-column; columns: a"]),
+    ("classes of others", f"{TABLE}/classes.parquet", ["has 4 classes (ape, bat, cow, doe), the model has 3"]),
     ("every label -1", f"{TABLE}/minus.parquet", ["every label", "is -1", "--value agreement"]),
     ("no rows", f"{TABLE}/rows.parquet --image-column image", ["has no rows"]),
     ("a damaged table", f"{TABLE}/torn.parquet", ["cannot read 'torn.parquet': not a Parquet file, or a damaged one"]),
@@ -140,6 +141,9 @@ def write_tables(root: Path) -> None:
     (root / "torn.parquet").write_bytes((root / "text.parquet").read_bytes()[:200])
     table = pa.table({"image": images, "label": numbers})
     pq.write_table(table.replace_schema_metadata({"huggingface": "{"}), root / "metadata.parquet")
+    named = {"image": {"_type": "Image"}, "label": {"names": ["ape", "bat", "cow", "doe"], "_type": "ClassLabel"}}
+    said = {"huggingface": json.dumps({"info": {"features": named}})}
+    pq.write_table(table.replace_schema_metadata(said), root / "classes.parquet")
     features = {"image": {"_type": "Image"}, "label": {"dtype": "int64", "_type": "Value"}}
     (root / "set").mkdir()
     said = {"huggingface": json.dumps({"info": {"features": features}})}

@@ -160,6 +160,7 @@ def test_every_absence(cli: Cli, world: Path) -> None:
     outcome = cli(*call)
     assert outcome.code == 0, outcome.err
     assert "rank agreement" in outcome.out
+    assert "a run each: run/zero, run/mean, run/noise, run/donor" in outcome.out.splitlines()
     for name in ("zero", "mean", "noise", "donor"):
         assert sb.load(f"run/{name}").absence == name
     again = cli(*call, "--json")

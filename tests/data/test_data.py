@@ -159,6 +159,13 @@ def test_data_that_no_study_can_work_with(data: object, n_classes: int | None, m
     assert "\n" not in str(caught.value)
 
 
+def test_a_label_without_a_class_is_named() -> None:
+    data = open_data((images(), [0, 1, 2, 0]))
+    data.class_names = ("ape", "bat", "cow")
+    with pytest.raises(InputError, match=r"has label 2 \(cow\), expected 0 to 1: "):
+        check_data(data, 2)
+
+
 def test_sound_data_passes() -> None:
     assert check_data(open_data((images(), [0, 1, 2, 0])), 3) == []
     assert check_data(open_data((images(), [0, 1, 2, 0])), None) == []

@@ -56,8 +56,9 @@ def test_near_chance_asks_the_question(labelled):
     (warning,) = check_model(open_model(Reading()), pixels, (labels + 1) % 4)
     assert "gets 0 of 24 intact images right, near chance (25.0%)" in warning
     assert "normalisation or label order?" in warning
+    assert "it is given pixels in [0, 1] as they are: if it was trained on others, say mean and std" in warning
     (warning,) = check_model(open_model(Reading(), mean=1.0, std=0.01), pixels, labels)
-    assert "normalisation or label order?" in warning
+    assert "normalisation or label order? (mean, std, size and --class-map" in warning
 
 
 def test_just_above_chance_is_no_warning(labelled):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 
 import numpy as np
@@ -267,6 +268,35 @@ def test_a_folder_with_a_broken_configuration(tmp_path):
     with pytest.raises(InputError, match="configuration could not be loaded") as caught:
         open_model(f"hf:{tmp_path}")
     assert "\n" not in str(caught.value)
+
+
+class Hostile:
+    """Runs code where it is unpickled."""
+
+    def __reduce__(self):
+        return os.mkdir, ("unpickled",)
+
+
+def test_pickled_weights_need_the_flag(tmp_path, monkeypatch):
+    name = saved_vit(tmp_path / "vit", num_labels=3)
+    weights = open_model(name).module.state_dict()
+    (tmp_path / "vit/model.safetensors").unlink()
+    torch.save(weights, tmp_path / "vit/pytorch_model.bin")
+    assert open_model(name).n_classes == 3  # tensors alone
+    torch.save(weights | {"more": Hostile()}, tmp_path / "vit/pytorch_model.bin")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"more than tensors, .* allow_pickle=True \(--allow-pickle\)$"):
+        open_model(name)
+    assert not (tmp_path / "unpickled").exists()
+
+
+def test_code_that_a_model_brings_along_is_not_run(tmp_path):
+    """Nor is anybody asked whether it may run."""
+    config = {"model_type": "theirs", "auto_map": {"AutoConfig": "code.Config"}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "code.py").write_text("import os; os.mkdir('ran')\n")
+    with pytest.raises(InputError, match=r"brings code of its own, which is never run: .* python:FILE\.py:FUNCTION"):
+        open_model(f"hf:{tmp_path}")
 
 
 def test_without_transformers(monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pathlib
 import sys
 
 import numpy as np
@@ -127,6 +128,16 @@ def test_a_local_folder(tmp_path):
     model = open_model(f"timm:local-dir:{tmp_path}")
     assert (model.n_classes, model.mean, model.geometry.resize) == (7, (0.1, 0.2, 0.3), model.geometry.size[0])
     assert torch.equal(model.module.fc.weight, net.fc.weight)
+
+
+def test_a_local_folder_of_pickles_is_refused(tmp_path):
+    net = timm.create_model("resnet10t", num_classes=7)
+    timm.models.save_for_hf(net, tmp_path)
+    for file in tmp_path.glob("*model.*"):
+        file.unlink()
+    torch.save(net.state_dict() | {"more": pathlib.PurePosixPath("x")}, tmp_path / "pytorch_model.bin")
+    with pytest.raises(InputError, match=r"more than tensors, .* allow_pickle=True \(--allow-pickle\)$"):
+        open_model(f"timm:local-dir:{tmp_path}")
 
 
 def test_crop_modes_that_pad_are_refused():

@@ -63,8 +63,10 @@ def _opened(name: str, source: str, prompts: tuple[str, ...], options: ModelOpti
     from transformers import AutoModel, AutoTokenizer
 
     preprocessing = hub_preprocessing(name, source, options)
-    model = fetched(name, "weights", lambda: AutoModel.from_pretrained(source, dtype=torch.float32))
-    tokenizer = fetched(name, "tokenizer", lambda: AutoTokenizer.from_pretrained(source))
+    model = fetched(
+        name, "weights", lambda: AutoModel.from_pretrained(source, dtype=torch.float32, trust_remote_code=False)
+    )
+    tokenizer = fetched(name, "tokenizer", lambda: AutoTokenizer.from_pretrained(source, trust_remote_code=False))
     if not hasattr(model, "get_text_features") or not hasattr(model, "logit_scale"):
         raise InputError(f"{name}: expected a CLIP or SigLIP model, got {type(model).__name__}")
     text = _class_embeddings(model.eval(), tokenizer, options.class_names, prompts)

@@ -16,6 +16,7 @@ from spectrobe.models.module import ModuleModel
 from spectrobe.models.options import ModelOptions, Preprocessing
 from spectrobe.models.random_weights import NOTE, fixed_seed
 from spectrobe.models.registry import Scheme
+from spectrobe.models.weight_files import refused_pickle
 from spectrobe.remote import unlogged
 from spectrobe.texts import first_line
 
@@ -32,7 +33,7 @@ def _open(target: str, options: ModelOptions) -> Model:
 def _opened(name: str, source: str, options: ModelOptions) -> Model:
     from transformers import AutoConfig
 
-    config = fetched(name, "configuration", lambda: AutoConfig.from_pretrained(source))
+    config = fetched(name, "configuration", lambda: AutoConfig.from_pretrained(source, trust_remote_code=False))
     if getattr(config, "problem_type", None) == "multi_label_classification":
         raise InputError(f"{name} is a multi-label classifier: expected a model of exclusive classes")
     preprocessing = hub_preprocessing(name, source, options)
@@ -70,7 +71,12 @@ def fetched(name: str, what: str, fetch: Callable[[], T]) -> T:
     try:
         return fetch()
     except Exception as error:  # hub, network, cache, configuration and weight errors have no common base
-        raise InputError(
+        if "trust_remote_code" in str(error):
+            raise InputError(
+                f"{name} brings code of its own, which is never run: for code that you trust, write a function that "
+                f"returns the model, python:FILE.py:FUNCTION"
+            ) from error
+        raise refused_pickle(name, error) or InputError(
             f"{name}: its {what} could not be loaded ({first_line(error)}): give the name of a local folder, "
             f"or download it first where there is a network"
         ) from error
@@ -86,7 +92,7 @@ def hub_preprocessing(name: str, source: str, options: ModelOptions) -> Preproce
     from transformers import AutoImageProcessor
 
     try:
-        processor = AutoImageProcessor.from_pretrained(source)
+        processor = AutoImageProcessor.from_pretrained(source, trust_remote_code=False)
     except Exception as error:  # as in `fetched`
         raise InputError(
             f"{name}: its image processor could not be loaded ({first_line(error)}): give mean, std and size "
@@ -106,7 +112,9 @@ def _create(name: str, source: str, config: Any, options: ModelOptions) -> tuple
         module, report = fetched(
             name,
             "weights",
-            lambda: Classifier.from_pretrained(source, config=config, dtype=torch.float32, output_loading_info=True),
+            lambda: Classifier.from_pretrained(
+                source, config=config, dtype=torch.float32, output_loading_info=True, trust_remote_code=False
+            ),
         )
         missing = sorted(report["missing_keys"])
         if missing:  # transformers would fill them with random numbers

@@ -17,6 +17,7 @@ from spectrobe.models.module import ModuleModel
 from spectrobe.models.options import ModelOptions, Preprocessing
 from spectrobe.models.random_weights import NOTE, fixed_seed
 from spectrobe.models.registry import Scheme
+from spectrobe.models.weight_files import refused_pickle
 from spectrobe.remote import unlogged
 from spectrobe.texts import first_line
 
@@ -71,7 +72,7 @@ def _create(name: str, options: ModelOptions, sized: Mapping[str, Any]) -> Any:
             with unlogged("huggingface_hub"):
                 module = timm.create_model(name, pretrained=True, **sized)
         except Exception as error:  # hub, network, cache and weight errors have no common base
-            raise InputError(
+            raise refused_pickle(f"timm:{name}", error) or InputError(
                 f"timm:{name}: the pretrained weights could not be loaded ({first_line(error)}): "
                 f"give your own, ?checkpoint=FILE, or go without, ?pretrained=false"
             ) from error

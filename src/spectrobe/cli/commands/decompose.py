@@ -90,4 +90,5 @@ def command(
         results = list(agreement.results.values())
         content = {name: result.to_dict() for name, result in agreement.results.items()}
         write_result(folder, {"kind": KIND, "rank_agreement": agreement.rank_agreement, "results": content})
-        return finish(terminal, folder, "profile", lambda: figures.profile(results), show.agreement(agreement))
+        parts = [*show.agreement(agreement), f"a run each: {', '.join(f'{folder}/{name}' for name in content)}"]
+        return finish(terminal, folder, "profile", lambda: figures.profile(results), parts)
