@@ -1,4 +1,4 @@
-"""Perturbations as text: `ITEM[,ITEM]`, ITEM = NAME[:SEVERITY|:FROM-TO][:key=value;key=value...].
+"""Perturbations as text: `ITEM[,ITEM]`, where ITEM is `NAME[:SEVERITY|:FROM-TO][:key=value;key=value...]`.
 
 gaussian_noise:3                      one severity
 gaussian_noise:1-5, gaussian_noise    severities 1 to 5; a bare name means all five, as ImageNet-C averages them
