@@ -122,7 +122,8 @@ def compare_statistics(name: str, severity: int, count: int, tolerance_db: float
 
 @pytest.mark.parametrize("name", [name for name in RINGS_DB if name != "fog"])
 def test_equal_in_mean_variance_and_power_per_ring(name: str) -> None:
-    compare_statistics(name, severity=3, count=8, tolerance_db=2 * RINGS_DB[name])
+    count = 4 if name == "glass_blur" else 8  # the reference swaps its pixels one by one
+    compare_statistics(name, severity=3, count=count, tolerance_db=2 * RINGS_DB[name])
 
 
 @pytest.mark.parametrize("decay", [3.0, 1.4])

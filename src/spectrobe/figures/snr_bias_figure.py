@@ -41,7 +41,7 @@ ANSWER_WIDTH = 110  # characters a line of the sentence under the headline
 _MEANING = {
     "robust": "robust: more than half of the band is left",
     "undecided": "undecided",
-    "non-robust": "non-robust: less than half is left, removed or dimmed, whatever its SNR",
+    "non-robust": "non-robust: less than half (drowned, removed or dimmed)",
 }
 
 
