@@ -28,6 +28,7 @@ from spectrobe.errors import RunFolderError
 
 _COMMANDS = {
     "absences": "decompose --absence all",
+    "feature_snr": "study feature-snr",
     "label_noise": "study label-noise",
 }
 """Kinds of results that are not called as their command is."""
