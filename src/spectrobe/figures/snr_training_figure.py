@@ -15,7 +15,7 @@ from spectrobe.figures.style import FAINT, INK, MARKERS, MUTED, PAGE_WIDTH, figu
 if TYPE_CHECKING:
     from spectrobe.studies.feature_snr.result import FeatureSnrResult
 
-_SIZE = 5.0
+_SIZE, _DASH = 5.0, 0.02
 
 
 def snr_training(result: FeatureSnrResult, ax: Axes | None = None) -> Figure:
@@ -34,7 +34,7 @@ def snr_training(result: FeatureSnrResult, ax: Axes | None = None) -> Figure:
             return figure_of(ax)
         rows = 1 + (result.injected_accuracy is not None)
         figure = Figure(figsize=(PAGE_WIDTH, 1.3 + 2.3 * rows), layout="constrained")
-        panels = figure.subplots(rows, 2, sharex=True, sharey=True, squeeze=False)
+        panels = figure.subplots(rows, 2, sharex=True, sharey="col", squeeze=False)
         for v, name in enumerate(("on images of the bands trained on", "on images of all bands")):
             _panel(panels[0, v], result, v, injected=False)
             panels[0, v].set_title(f"{name}\n{_relation(result, v)}", size=7.5, weight="normal")
@@ -66,18 +66,19 @@ def _panel(ax: Axes, result: FeatureSnrResult, view: int, injected: bool) -> Non
     if clean is None or accuracy is None:
         return
     ax.axhline(1 / result.n_classes, color=FAINT, linewidth=0.8)
+    wide = float(np.ptp(result.modulus)) + 0.2
     for g, color in enumerate(band_colors(len(result.groups))):
         before = float(clean[view, :, g].mean())
         for p in range(len(result.perturbations)):
             x, seeds = float(result.modulus[g, p]), accuracy[view, :, g, p]
-            ax.plot([x - 0.015, x + 0.015], [before] * 2, color=color, linewidth=1)
+            ax.plot([x - _DASH * wide, x + _DASH * wide], [before] * 2, color=color, linewidth=1)
             ax.plot([x, x], [float(seeds.min()), float(seeds.max())], color=color, linewidth=0.9)
             ax.plot(
                 [x], [float(seeds.mean())], MARKERS[p % len(MARKERS)], color=color, markersize=_SIZE,
                 markerfacecolor="white" if injected else color,
             )  # fmt: skip
-    ax.set_xlim(-0.05, 1.05)
-    ax.set_ylim(0, 1.02)
+    low, high = float(result.modulus.min()), float(result.modulus.max())
+    ax.set_xlim(max(low - 0.1, -0.05), min(high + 0.1, 1.05))
 
 
 def _axes(ax: Axes, result: FeatureSnrResult, view: int) -> None:

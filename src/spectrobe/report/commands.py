@@ -18,7 +18,7 @@ def command_of(run: Run) -> str:
     if not identity:
         return f"spectrobe {run.kind} ...  (made from Python: no run.json says how)"
     words = _WRITTEN.get(run.kind, _plain)(identity)
-    return shlex.join(["spectrobe", run.kind, *words])
+    return shlex.join(["spectrobe", *_CALLED.get(run.kind, run.kind).split(), *words])
 
 
 def _decompose(identity: Mapping[str, Any]) -> Words:
@@ -51,6 +51,39 @@ def _robustness(identity: Mapping[str, Any]) -> Words:
     return words + _given(selection, "images")
 
 
+def _study(identity: Mapping[str, Any]) -> Words:
+    """What label-noise and feature-snr share."""
+    settings = identity["settings"]
+    recipe, train, held_out = settings["recipe"], identity["train"]["name"], identity["held_out"]["name"]
+    words = ["demo" if settings.get("demo") else train]
+    words += ["--test", held_out] if held_out != train else []
+    for option, value in (
+        ("arch", recipe["architecture"]), ("epochs", recipe["epochs"]), ("batch", recipe["batch_size"]),
+        ("rate", recipe["rate"]), ("images", identity["train"]["images"] if held_out != train else None),
+        ("seeds", settings["seeds"]), ("confidence", settings["confidence"]), ("seed", settings["seed"]),
+    ):  # fmt: skip
+        words += [f"--{option}", str(value)] if value is not None else []
+    return words
+
+
+def _label_noise(identity: Mapping[str, Any]) -> Words:
+    settings = identity["settings"]
+    words = [*_study(identity), "--rates", ",".join(f"{rate:g}" for rate in settings["rates"])]
+    words += ["--bands", str(BandPartition.from_dict(settings["bands"]))]
+    for name in ("kind", "value", "absence", "forward_passes"):
+        words += [f"--{name.replace('_', '-')}", str(settings[name])]
+    return words
+
+
+def _feature_snr(identity: Mapping[str, Any]) -> Words:
+    settings = identity["settings"]
+    groups = BandPartition.from_dict(settings["groups"])
+    words = [*_study(identity), "--bands", str(groups), "--groups", ",".join(map(str, range(groups.n_bands)))]
+    words += ["--perturb", settings["perturbations"]] if settings["perturbations"] else []
+    words += ["--inject", "none" if settings["inject_db"] is None else str(settings["inject_db"])]
+    return [*words, "--test-images", str(settings["test_images"])]
+
+
 def _plain(identity: Mapping[str, Any]) -> Words:
     settings = identity.get("settings")
     known = settings if isinstance(settings, Mapping) else {}
@@ -70,6 +103,11 @@ def _given(source: Mapping[str, Any], *names: str) -> Words:
 
 _WRITTEN: dict[str, Callable[[Mapping[str, Any]], Words]] = {
     "decompose": _decompose,
+    "feature_snr": _feature_snr,
+    "label_noise": _label_noise,
     "robustness": _robustness,
     "snr": _snr,
 }
+
+_CALLED = {"feature_snr": "study feature-snr", "label_noise": "study label-noise"}
+"""Kinds of runs that are not called as their command is."""
