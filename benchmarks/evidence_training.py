@@ -23,7 +23,7 @@ def main() -> int:
     from spectrobe.cli.terminal import Terminal
 
     terminal = Terminal()
-    studies: dict[str, Any] = {"label-noise": label_noise}
+    studies: dict[str, Any] = {"label-noise": label_noise, "feature-snr": feature_snr}
     with terminal.progress("image passes") as progress:
         result = studies[options.study](options, progress)
     if result is None:
@@ -31,7 +31,7 @@ def main() -> int:
     terminal.show(result.summary())
     from spectrobe import figures
 
-    draw = {"label_noise": "label_noise"}[result.to_dict()["kind"]]
+    draw = {"label_noise": "label_noise", "feature_snr": "snr_training"}[result.to_dict()["kind"]]
     figures.save_figure(getattr(figures, draw)(result), options.out / "figures", options.study)
     return 0
 
@@ -48,9 +48,20 @@ def label_noise(options: argparse.Namespace, progress: Any) -> Any:
     )  # fmt: skip
 
 
+def feature_snr(options: argparse.Namespace, progress: Any) -> Any:
+    """Low, middle and high bands, and the same with injected noise."""
+    from spectrobe.studies.feature_snr.study import feature_snr as study
+
+    return study(
+        f"parquet:{options.data / 'train.parquet'}", test=f"parquet:{options.data / 'test.parquet'}",
+        seeds=options.seeds, epochs=options.epochs or 10, arch=options.arch, images=options.images,
+        inject_db=options.inject_db, seed=options.seed, budget_only=options.budget, out=options.out, progress=progress,
+    )  # fmt: skip
+
+
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("study", choices=["label-noise"])
+    parser.add_argument("study", choices=["label-noise", "feature-snr"])
     parser.add_argument("--out", type=Path, help="the run folder (default runs/evidence-STUDY)")
     parser.add_argument("--data", type=Path, default=SHARED, help="folder with train.parquet and test.parquet")
     parser.add_argument("--arch", default="resnet:8")
@@ -60,6 +71,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rates", type=float, nargs="+", default=[0, 0.2, 0.4, 0.6, 0.8])
     parser.add_argument("--kind", default="symmetric", choices=["symmetric", "class-pair"])
+    parser.add_argument("--inject-db", type=float, default=10, help="SNR of the noise injected in the condition apart")
     parser.add_argument("--forward-passes", type=int, default=6_000, help="of one reading of the profile")
     parser.add_argument("--budget", action="store_true", help="say what it costs, and end")
     options = parser.parse_args()

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from spectrobe.studies.compare import compare as compare
     from spectrobe.studies.decompose.result import DecomposeResult as DecomposeResult
     from spectrobe.studies.decompose.study import decompose as decompose
+    from spectrobe.studies.feature_snr.result import FeatureSnrResult as FeatureSnrResult
+    from spectrobe.studies.feature_snr.study import feature_snr as feature_snr
     from spectrobe.studies.label_noise.result import LabelNoiseResult as LabelNoiseResult
     from spectrobe.studies.label_noise.study import label_noise as label_noise
     from spectrobe.studies.relate.result import RelateResult as RelateResult
@@ -46,6 +48,7 @@ _WHERE = {
     "BandPartition": "bands",
     "DecomposeResult": "studies.decompose.result",
     "Estimate": "game.intervals",
+    "FeatureSnrResult": "studies.feature_snr.result",
     "LabelNoiseResult": "studies.label_noise.result",
     "ResponseResult": "studies.response.result",
     "RelateResult": "studies.relate.result",
@@ -61,6 +64,7 @@ _WHERE = {
     "compare": "studies.compare",
     "data": "data",
     "decompose": "studies.decompose.study",
+    "feature_snr": "studies.feature_snr.study",
     "figures": "figures",
     "integrations": "integrations",
     "label_noise": "studies.label_noise.study",

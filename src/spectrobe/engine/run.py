@@ -28,8 +28,9 @@ from spectrobe.engine.sources import Sources
 from spectrobe.engine.store import MEND, RunFolder, plain
 from spectrobe.errors import RunFolderError, ShardsFailedError
 
-_COMMANDS = {
+COMMANDS = {
     "absences": "decompose --absence all",
+    "feature_snr": "study feature-snr",
     "label_noise": "study label-noise",
 }
 """Kinds of results that are not called as their command is."""
@@ -245,7 +246,7 @@ def refuse_other_kind(folder: RunFolder, kind: str) -> None:
             mend = MEND if name == "result.json" else "remove the folder, or choose another --out"
             raise RunFolderError(f"{folder.path}: {name} is damaged (it names no {key}): {mend}")
         if held != kind:
-            said, wanted = (_COMMANDS.get(one, one) for one in (held, kind))
+            said, wanted = (COMMANDS.get(one, one) for one in (held, kind))
             raise RunFolderError(f"{folder.path} holds {what} of {said}, not of {wanted}: choose another --out")
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from spectrobe.figures.robustness_figure import robustness
     from spectrobe.figures.score_robustness_figure import score_robustness
     from spectrobe.figures.snr_bias_figure import snr_bias
+    from spectrobe.figures.snr_training_figure import snr_training
     from spectrobe.figures.style import save_figure, styled
     from spectrobe.figures.track_figure import track
 
@@ -33,6 +34,7 @@ __all__ = [
     "save_figure",
     "score_robustness",
     "snr_bias",
+    "snr_training",
     "styled",
     "track",
 ]
@@ -48,6 +50,7 @@ _HOME = {
     "save_figure": "style",
     "score_robustness": "score_robustness_figure",
     "snr_bias": "snr_bias_figure",
+    "snr_training": "snr_training_figure",
     "styled": "style",
     "track": "track_figure",
 }

@@ -26,6 +26,7 @@ KINDS = {
     "robustness": "robustness",
     "score_robustness": "relate",
     "snr_bias": "snr",
+    "snr_training": "feature_snr",
 }
 """Figure -> the study whose results it draws. A new figure is one row."""
 WIDTHS = ("double", "single")

@@ -169,6 +169,8 @@ class _Loop:
     def run(self) -> None:
         """Correct until all images are close, or no correction is left to try."""
         rows = torch.nonzero(~self.empty[:, self.wanted].any(1)).flatten()
+        if len(rows) == 0:
+            return
         rms = self.parts[rows].square().mean((2, 3, 4)).sqrt()
         strength = self._energy(self.parts[rows].flatten(0, 1))[0].view(len(rows), len(self.wanted), -1)
         own = torch.stack([strength[:, i, band] for i, band in enumerate(self.wanted)], dim=1)

@@ -80,6 +80,8 @@ def _question(material: Material) -> str:
     questions = {
         "decompose": f"Which spatial frequencies {who} lean on?",
         "track": f"How {who} change in training?",
+        "label_noise": "What do wrong labels do to the profile?",
+        "feature_snr": "Does training on features of higher SNR give robustness?",
         "response": f"How {who} respond to spatial frequencies?",
         "robustness": f"How much accuracy {who} keep under perturbations?",
         "relate": "Which score goes with robustness?",

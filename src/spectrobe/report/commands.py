@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from spectrobe.bands import BandPartition
+from spectrobe.engine.run import COMMANDS
 from spectrobe.report.runs import Run
 
 Words = list[str]
@@ -20,7 +21,8 @@ def command_of(run: Run) -> str:
     if not run.identity:
         return f"spectrobe {run.kind} ...  (made from Python: no run.json says how)"
     words = _WRITTEN.get(run.kind, _plain)(run)
-    return shlex.join(["spectrobe", run.kind, *words, *_loading(run.identity)])
+    command = COMMANDS.get(run.kind, run.kind).split()
+    return shlex.join(["spectrobe", *command, *words, *_loading(run.identity)])
 
 
 def _decompose(run: Run) -> Words:
@@ -120,6 +122,39 @@ def _loading(identity: Mapping[str, Any]) -> Words:
     return ["--on-bad-image", "skip"] if isinstance(loader, Mapping) and loader.get("on_bad_image") == "skip" else []
 
 
+def _study(run: Run) -> Words:
+    """What label-noise and feature-snr share."""
+    identity, settings, _ = _parts(run)
+    recipe, train, held_out = settings["recipe"], identity["train"]["name"], identity["held_out"]["name"]
+    words = ["demo" if settings.get("demo") else train]
+    words += ["--test", held_out] if held_out != train else []
+    for option, value in (
+        ("arch", recipe["architecture"]), ("epochs", recipe["epochs"]), ("batch", recipe["batch_size"]),
+        ("rate", recipe["rate"]), ("images", identity["train"]["images"] if held_out != train else None),
+        ("seeds", settings["seeds"]), ("confidence", settings["confidence"]), ("seed", settings["seed"]),
+    ):  # fmt: skip
+        words += [f"--{option}", str(value)] if value is not None else []
+    return words
+
+
+def _label_noise(run: Run) -> Words:
+    _, settings, _ = _parts(run)
+    words = [*_study(run), "--rates", ",".join(f"{rate:g}" for rate in settings["rates"])]
+    words += ["--bands", str(BandPartition.from_dict(settings["bands"]))]
+    for name in ("kind", "value", "absence", "forward_passes"):
+        words += [f"--{name.replace('_', '-')}", str(settings[name])]
+    return words
+
+
+def _feature_snr(run: Run) -> Words:
+    _, settings, _ = _parts(run)
+    groups = BandPartition.from_dict(settings["groups"])
+    words = [*_study(run), "--bands", str(groups), "--groups", ",".join(map(str, range(groups.n_bands)))]
+    words += ["--perturb", settings["perturbations"]] if settings["perturbations"] else []
+    words += ["--inject", "none" if settings["inject_db"] is None else str(settings["inject_db"])]
+    return [*words, "--test-images", str(settings["test_images"])]
+
+
 def _given(source: Mapping[str, Any], *names: str) -> Words:
     """Options that were given."""
     words: Words = []
@@ -133,6 +168,8 @@ def _given(source: Mapping[str, Any], *names: str) -> Words:
 
 _WRITTEN: dict[str, Callable[[Run], Words]] = {
     "decompose": _decompose,
+    "feature_snr": _feature_snr,
+    "label_noise": _label_noise,
     "response": _response,
     "robustness": _robustness,
     "snr": _snr,

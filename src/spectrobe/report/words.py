@@ -64,7 +64,7 @@ def _beside_models(material: Material) -> list[str]:
         *_perturbations(material), *_surviving(material), *_robustness(material),
         *(_so_far(run) + cutoff_sentence(run.result) for run in material.of("response")[:_FEW]),
         *(f"{headline(run.result)}." for run in material.of("relate")),
-        *(run.result.sentence() for run in material.of("track")[:_FEW]),
+        *(run.result.sentence() for run in material.of("track", "label_noise", "feature_snr")[:_FEW]),
     ]  # fmt: skip
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _CLASSES = {
     "decompose": ("decompose.result", "DecomposeResult"),
+    "feature_snr": ("feature_snr.result", "FeatureSnrResult"),
     "label_noise": ("label_noise.result", "LabelNoiseResult"),
     "relate": ("relate.result", "RelateResult"),
     "response": ("response.result", "ResponseResult"),

@@ -17,6 +17,8 @@ SECTIONS = (
     "score_robustness",
     "relate",
     "track",
+    "label_noise",
+    "feature_snr",
     "photographs",
     "classes",
     "unusual",

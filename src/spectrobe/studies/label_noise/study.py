@@ -24,6 +24,7 @@ from spectrobe.seeding import stream
 from spectrobe.studies.label_noise.result import LabelNoiseResult, summarise
 from spectrobe.studies.label_noise.settings import DEMO, RATES, Settings
 from spectrobe.studies.training.budget import Budget, measure_passes, measure_training
+from spectrobe.studies.training.defaults import DEMO_DATA, DEMO_WARNING, chosen, is_demo
 from spectrobe.studies.training.images import Split, open_split
 from spectrobe.studies.training.job import EpochFacts, Job
 from spectrobe.studies.training.readings import FOLDER, Stored
@@ -78,21 +79,18 @@ def label_noise(
     """
     progress = progress or Silent()
     require_lightning("the study label-noise")
-    demo = isinstance(data, str) and data == "demo"
-    usual = DEMO if demo else _USUAL
+    demo = is_demo(data)
     given: dict[str, Any] = {"rates": rates, "epochs": epochs, "batch_size": batch_size, "arch": arch, "bands": bands,
              "forward_passes": forward_passes}  # fmt: skip
-    chosen: dict[str, Any] = {
-        name: usual.get(name, _USUAL[name]) if value is None else value for name, value in given.items()
-    }
+    found = chosen(given, _USUAL, DEMO if demo else None)
     settings = Settings.of(
-        kind=kind, seeds=seeds, rate=rate, value=value, absence=absence, confidence=confidence, seed=seed, **chosen
+        kind=kind, seeds=seeds, rate=rate, value=value, absence=absence, confidence=confidence, seed=seed, **found
     )
     where = training_device(device)
     with ExitStack() as stack:
         run = open_run(KIND, out, FOLDER, stack)
         split = open_split(
-            "digits" if demo else data, test, images=images, size=size, for_data=for_data, seed=seed, progress=progress
+            DEMO_DATA if demo else data, test, images=images, size=size, for_data=for_data, seed=seed, progress=progress
         )
         study = _Study(run, settings, split, where, demo)
         if budget_only:
@@ -222,12 +220,6 @@ class _Study:
         }  # fmt: skip
         noise = tuple(tuple(one.to_dict() for one in row) for row in self.noise)
         return summarise(stored, settings, noise, facts, warnings)
-
-
-DEMO_WARNING = (
-    "this is a demo: networks that train for seconds on small digits show how the study works; it never counts as "
-    "evidence about label noise"
-)
 
 
 def _contiguous(kept: set[int], shards: range) -> bool:

@@ -6,7 +6,7 @@ from importlib import import_module
 
 import typer
 
-STUDIES = {"label-noise": "label_noise"}
+STUDIES = {"label-noise": "label_noise", "feature-snr": "feature_snr"}
 """Name on the command line -> module, in the order in which --help shows them."""
 
 command = typer.Typer(help="Train small networks and see what moves their profiles.", no_args_is_help=True)

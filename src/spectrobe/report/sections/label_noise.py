@@ -1,0 +1,125 @@
+"""Label noise: the profile over epochs at each rate, and which bands left the clean curve."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from spectrobe.figures.style import MARKERS, PALETTE, Look
+from spectrobe.report.blocks import Cell, Section, Table, Text
+from spectrobe.report.charts.chart import Axis, Chart, Panels, Point, Series, Tick, round_ticks, span
+from spectrobe.report.material import Material
+from spectrobe.report.numbers import NOT_DEFINED, interval, number, places
+from spectrobe.studies.label_noise.wording import RULE
+from spectrobe.studies.words import percent
+
+if TYPE_CHECKING:
+    from spectrobe.studies.label_noise.result import LabelNoiseResult
+
+READING = (
+    "Networks trained on labels of which a known share is wrong on purpose; after every epoch their profile is read on "
+    "clean held-out images, a panel a band."
+)
+
+
+def section(material: Material) -> Section | None:
+    """For each study its sentence, every band over epochs, and the numbers at the end."""
+    blocks: list[object] = []
+    for number_, run in enumerate(material.of("label_noise")):
+        result: LabelNoiseResult = run.result
+        blocks += [Text((result.sentence(), RULE)), _panels(result, f"label-noise-{number_}"), _table(result)]
+    return Section("label-noise", "Label noise", "Under label noise", tuple(blocks), READING) if blocks else None
+
+
+def rate_name(rate: float) -> str:
+    """0 -> clean labels, 0.4 -> 40% wrong."""
+    return "clean labels" if rate == 0 else f"{percent(rate)} wrong"
+
+
+def _panels(result: LabelNoiseResult, identity: str) -> Panels:
+    low, high = span([*result.profile_low.ravel().tolist(), *result.profile_high.ravel().tolist()], zero=True)
+    y = Axis(f"Shapley value ({result.unit})", low, high, round_ticks(low, high, 5))
+    charts = [
+        _chart(result, f"{identity}-{band}", band, f"{place} cycles/pixel", y)
+        for band, place in enumerate(places(result.bands))
+    ]
+    level = percent(result.settings.confidence)
+    return Panels(
+        identity=identity,
+        title=f"Shapley value of each band over epochs: {result.model_name}, {result.settings.seeds} seeds a rate",
+        charts=tuple(charts),
+        table=_bands(result, level),
+        intervals=f"Bars: simultaneous {level} bands over seeds, epochs and bands; points: means over seeds.",
+    )
+
+
+def _chart(result: LabelNoiseResult, identity: str, band: int, title: str, y: Axis) -> Chart:
+    series = []
+    for r, rate in enumerate(result.rates):
+        points = []
+        for e, epoch in enumerate(result.epochs.tolist()):
+            value, low, high = (
+                float(part[r, e, band]) for part in (result.profile, result.profile_low, result.profile_high)
+            )
+            says = f"{rate_name(rate)}, epoch {epoch}, {title}\n{number(value, 3)} {result.unit}\n"
+            points.append(Point(float(epoch), value, (low, high), says=says + interval(low, high, 3)))
+        look = Look(PALETTE[r % len(PALETTE)], MARKERS[r % len(MARKERS)])
+        series.append(Series(f"rate-{r}", rate_name(rate), look, tuple(points), "solid"))
+    last = int(result.epochs[-1])
+    ends = ", ".join(f"{one.name} {number(one.points[-1].y)}" for one in series)
+    ticks = tuple(Tick(float(at), str(at)) for at in dict.fromkeys((1, last)))
+    return Chart(
+        identity=identity, title=title, description=f"{title}, at epoch {last}: {ends}.",
+        x=Axis("epoch", 0.5, last + 0.5, ticks), y=y, series=tuple(series), table=Table("", (), ()), small=True,
+    )  # fmt: skip
+
+
+def _bands(result: LabelNoiseResult, level: str) -> Table:
+    rows = []
+    for r, rate in enumerate(result.rates):
+        for e, epoch in enumerate(result.epochs.tolist()):
+            cells = [
+                Cell(number(value, 3), value, interval(low, high, 3))
+                for value, low, high in zip(
+                    result.profile[r, e].tolist(), result.profile_low[r, e].tolist(),
+                    result.profile_high[r, e].tolist(), strict=True,
+                )
+            ]  # fmt: skip
+            rows.append((Cell(rate_name(rate), rate), Cell(str(epoch), epoch), *cells))
+    columns = ("labels", "epoch", *places(result.bands))
+    caption = f"Shapley values ({result.unit}), means over seeds with simultaneous {level} bands"
+    return Table(caption, columns, tuple(rows), frozenset(range(1, len(columns))))
+
+
+def _score(value: float, low: float, high: float) -> Cell:
+    return Cell(NOT_DEFINED, float("-inf")) if np.isnan(value) else Cell(number(value), value, interval(low, high))
+
+
+def _table(result: LabelNoiseResult) -> Table:
+    """A row a rate: what came of the noise, and where training ended."""
+    rows = []
+    for r, rate in enumerate(result.rates):
+        share = float(np.mean([one["share"] for one in result.noise[r]]))
+        score, low, high = (float(part[r, -1]) for part in result.score_band)
+        gain, gain_low, gain_high = (float(part[r, -1]) for part in result.information_band)
+        accuracy, fitted = float(result.accuracy[r, :, -1].mean()), float(result.fitted[r, :, -1].mean())
+        left = [f"band {one.band} from epoch {one.epoch}" for one in result.departures if one.rate == rate]
+        rows.append(
+            (
+                Cell(rate_name(rate), rate),
+                Cell(number(share, 3), share),
+                Cell(number(accuracy, 3), accuracy),
+                Cell(number(gain), gain, interval(gain_low, gain_high)),
+                Cell(NOT_DEFINED, float("-inf"))
+                if np.isnan(score)
+                else Cell(number(score), score, interval(low, high)),
+                Cell("" if np.isnan(fitted) else number(fitted, 3), -1.0 if np.isnan(fitted) else fitted),
+                Cell("; ".join(left)),
+            )
+        )
+    columns = (
+        "labels", "share wrong", "held-out accuracy", f"information ({result.unit})", "score", "wrong labels fitted",
+        "leaves the clean curve",
+    )  # fmt: skip
+    return Table("At the last epoch, means over seeds", columns, tuple(rows), frozenset({1, 2, 3, 4, 5}), True)
