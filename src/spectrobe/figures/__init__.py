@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from spectrobe.figures.response_figure import response
     from spectrobe.figures.robustness_figure import robustness
     from spectrobe.figures.score_robustness_figure import score_robustness
+    from spectrobe.figures.scores_figure import scores
     from spectrobe.figures.snr_bias_figure import snr_bias
     from spectrobe.figures.style import save_figure, styled
     from spectrobe.figures.track_figure import track
@@ -30,6 +31,7 @@ __all__ = [
     "robustness",
     "save_figure",
     "score_robustness",
+    "scores",
     "snr_bias",
     "styled",
     "track",
@@ -44,6 +46,7 @@ _HOME = {
     "robustness": "robustness_figure",
     "save_figure": "style",
     "score_robustness": "score_robustness_figure",
+    "scores": "scores_figure",
     "snr_bias": "snr_bias_figure",
     "styled": "style",
     "track": "track_figure",
