@@ -19,7 +19,7 @@ from tests.toys import PLAIN, pixels, planted
 
 @pytest.fixture(scope="module")
 def results() -> dict[str, Any]:
-    """A result for figures of three studies, the model's name long and with a path."""
+    """A result for figures of four studies, the model's name long and with a path."""
     found = sb.decompose(*planted(), **PLAIN)
     name = (
         "timm:efficientnet_b0.ra_in1k?checkpoint=/home/somebody/weights/a-rather-long-name-of-a-checkpoint.safetensors"
@@ -28,11 +28,13 @@ def results() -> dict[str, Any]:
     return {
         "profile": replace(found, settings=replace(found.settings, model_name=name)),
         "robustness": hand_made({c.name: [1, 0, 1, 0] for c in conditions}, conditions, name=name),
+        "scores": replace(found, settings=replace(found.settings, model_name=name)),
         "snr_bias": sb.snr_study(pixels(8), "gaussian_noise:1-2,contrast:3", bands=3),
+        "track": sb.TrackResult(name, ("1", "2"), ("1", "2"), ("1", "2"), (found, found), None),
     }
 
 
-NAMES = ("profile", "robustness", "snr_bias")
+NAMES = ("profile", "robustness", "scores", "snr_bias", "track")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from spectrobe.figures.response_figure import response
     from spectrobe.figures.robustness_figure import robustness
     from spectrobe.figures.score_robustness_figure import score_robustness
+    from spectrobe.figures.scores_figure import scores
     from spectrobe.figures.snr_bias_figure import snr_bias
     from spectrobe.figures.snr_training_figure import snr_training
     from spectrobe.figures.style import save_figure, styled
@@ -33,6 +34,7 @@ __all__ = [
     "robustness",
     "save_figure",
     "score_robustness",
+    "scores",
     "snr_bias",
     "snr_training",
     "styled",
@@ -49,6 +51,7 @@ _HOME = {
     "robustness": "robustness_figure",
     "save_figure": "style",
     "score_robustness": "score_robustness_figure",
+    "scores": "scores_figure",
     "snr_bias": "snr_bias_figure",
     "snr_training": "snr_training_figure",
     "styled": "style",

@@ -49,7 +49,7 @@ def profile(result_or_results: DecomposeResult | Sequence[DecomposeResult], ax: 
     ax: draw the profile alone into these axes, whose layout is the caller's, instead of a new figure.
     Raises InputError when results differ in bands, value, or confidence: such profiles cannot be compared.
     """
-    results = _results(result_or_results)
+    results = results_of(result_or_results)
     with styled():
         if ax is not None:
             restyle(ax)
@@ -78,7 +78,7 @@ def draw_profile(ax: Axes, results: Sequence[DecomposeResult], above: bool = Tru
     band_slots(ax, results[0].bands.n_bands)
     ax.axhline(0, color=INK, linewidth=0.6)
     step = min(0.24, GROUP_WIDTH / len(results))
-    for k, (result, look) in enumerate(zip(results, _looks(results), strict=True)):
+    for k, (result, look) in enumerate(zip(results, result_looks(results), strict=True)):
         x = np.arange(result.bands.n_bands) + (k - (len(results) - 1) / 2) * step
         draw_points(ax, x, result, look)
     low, high = value_range(results)
@@ -209,7 +209,7 @@ def _entries(results: Sequence[DecomposeResult], columns: int = 1) -> list[Line2
     """Legend entries: each model with its score, then the two kinds of bars; with two columns these have the second."""
     models = [
         Line2D([], [], linestyle="", color=look.color, marker=look.marker, markersize=5, label=label)
-        for look, label in zip(_looks(results), _labels(results), strict=True)
+        for look, label in zip(result_looks(results), result_labels(results), strict=True)
     ]
     bars = interval_entries(results[0].confidence)
     if columns == 2:
@@ -219,7 +219,7 @@ def _entries(results: Sequence[DecomposeResult], columns: int = 1) -> list[Line2
     return [*models, *bars]
 
 
-def _looks(results: Sequence[DecomposeResult]) -> list[Look]:
+def result_looks(results: Sequence[DecomposeResult]) -> list[Look]:
     """A look for each result; the runs of one model share its colour and differ in the marker."""
     look_of = looks(result.model_name for result in results)
     found: list[Look] = []
@@ -230,7 +230,7 @@ def _looks(results: Sequence[DecomposeResult]) -> list[Look]:
     return found
 
 
-def _labels(results: Sequence[DecomposeResult]) -> list[str]:
+def result_labels(results: Sequence[DecomposeResult]) -> list[str]:
     """Model and score; where one model is drawn more than once, also the settings in which the results differ."""
     names = [shortened(short_name(result.model_name), MOST_LETTERS) for result in results]
     differing = [
@@ -261,7 +261,8 @@ def _edges(bands: BandPartition) -> tuple[np.ndarray, np.ndarray]:
     return np.arange(first, bands.n_bands + 1) - 0.5, np.asarray(bands.edges)
 
 
-def _results(result_or_results: DecomposeResult | Sequence[DecomposeResult]) -> list[DecomposeResult]:
+def results_of(result_or_results: DecomposeResult | Sequence[DecomposeResult]) -> list[DecomposeResult]:
+    """The results of one figure, in a list; InputError where they cannot share it."""
     results = list(result_or_results) if isinstance(result_or_results, Sequence) else [result_or_results]
     if not results:
         raise InputError("expected at least one result to draw, got none")

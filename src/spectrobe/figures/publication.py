@@ -25,8 +25,10 @@ KINDS = {
     "response": "response",
     "robustness": "robustness",
     "score_robustness": "relate",
+    "scores": "decompose",
     "snr_bias": "snr",
     "snr_training": "feature_snr",
+    "track": "track",
 }
 """Figure -> the study whose results it draws. A new figure is one row."""
 WIDTHS = ("double", "single")

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from spectrobe.figures.over_training import band_entries, draw_bands_over, draw_estimates_over, name_moments
 from spectrobe.figures.style import INK, MUTED, PAGE_WIDTH, figure_of, restyle, styled
+from spectrobe.studies.paths import short_name
 
 if TYPE_CHECKING:
     from spectrobe.studies.track.result import TrackResult
@@ -27,7 +29,9 @@ def track(result: TrackResult, ax: Axes | None = None) -> Figure:
             restyle(ax)
             _profile(ax, x, result)
             name_moments(ax, x, result.names)
-            ax.legend(handles=band_entries(result.bands), title="cycles/pixel", ncols=2)
+            level = f"{100 * result.results[0].confidence:g} % intervals over images, each band alone"
+            shade = Patch(color=MUTED, alpha=0.25, linewidth=0, label=level)
+            ax.legend(handles=[*band_entries(result.bands), shade], title="cycles/pixel", ncols=2)
             return figure_of(ax)
         figure = Figure(figsize=(PAGE_WIDTH, 5.2), layout="constrained")
         profile, information, score = figure.subplots(3, 1, sharex=True, height_ratios=[3, 1.2, 1.2])
@@ -69,4 +73,5 @@ def _settings(result: TrackResult) -> str:
 
 
 def _cut(name: str) -> str:
+    name = short_name(name)
     return name if len(name) <= 40 else f"{name[:37]}..."
