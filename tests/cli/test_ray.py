@@ -1,4 +1,4 @@
-"""--engine ray from the command line: Ctrl-C of the whole process group, the same call again, the bytes of --engine local."""
+"""--engine ray from the command line: Ctrl-C, the same call again, and the bytes of --engine local."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ def start(folder: Path, *more: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_interrupted_and_gone_on_with(tmp_path: Path) -> None:
     (tmp_path / "net.py").write_text(MODEL)
     ray = ("--engine", "ray", "--ray-workers", "2", "--out", "run")
@@ -55,11 +56,14 @@ def test_interrupted_and_gone_on_with(tmp_path: Path) -> None:
     assert "Traceback" not in err and not (tmp_path / "run/result.json").exists()
     kept = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("run/payoffs/*.parquet")}
     again, here = start(tmp_path, *ray, "--json"), start(tmp_path, "--out", "local")
-    found, _ = again.communicate(timeout=300)
-    here.communicate(timeout=300)
+    try:
+        found, _ = again.communicate(timeout=300)
+        here.communicate(timeout=300)
+    finally:
+        again.kill()
+        here.kill()
     assert again.returncode == here.returncode == 0
-    assert (
-        found.encode() == (tmp_path / "run/result.json").read_bytes() == (tmp_path / "local/result.json").read_bytes()
-    )
+    result = (tmp_path / "run/result.json").read_bytes()
+    assert found.encode() == result == (tmp_path / "local/result.json").read_bytes()
     for name, written in kept.items():
         assert (tmp_path / "run/payoffs" / name).stat().st_mtime_ns == written

@@ -45,9 +45,9 @@ def test_second_process_is_told_who_holds_it_until_that_is_killed(tmp_path: Path
     )
     assert first.stdout is not None and first.stdout.readline() == "held\n"
     for _ in range(2):  # being refused does not wipe out who it is
-        with pytest.raises(RunFolderError, match=rf"process {first.pid} on \S+, since 20\d\d-\d\d-\d\d.* UTC\): wait"):
-            with RunFolder(tmp_path).lock():
-                pass
+        told = rf"process {first.pid} on \S+, since 20\d\d-\d\d-\d\d.* UTC\): wait"
+        with pytest.raises(RunFolderError, match=told), RunFolder(tmp_path).lock():
+            pass
     first.kill()
     first.communicate()
     with RunFolder(tmp_path).lock():
