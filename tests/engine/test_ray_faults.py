@@ -17,6 +17,7 @@ import pytest
 from spectrobe.engine.executor import RayOptions
 from spectrobe.engine.phases import PHASES, _listeners, listen
 from spectrobe.engine.ray import RayExecutor
+from spectrobe.engine.ray_cluster import Cluster as Joined
 from spectrobe.engine.store import RunFolder
 from spectrobe.errors import RunFolderError
 from tests.engine.ray_driver import go
@@ -27,7 +28,7 @@ ray = pytest.importorskip("ray")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 SHARDS = 7
-TIMES = 20
+TIMES = int(os.environ.get("TIMES", 20))
 
 
 class TwoNodes:
@@ -37,7 +38,8 @@ class TwoNodes:
         from ray.cluster_utils import Cluster
 
         self.cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 4, "include_dashboard": False})
-        ray.init(address=self.cluster.address, log_to_driver=False, logging_level="ERROR")
+        self.driver = Joined(self.cluster.address, 60)
+        self.driver.connect()
         self.second: Any = None
         self.restore()
 
@@ -54,7 +56,7 @@ class TwoNodes:
 
     def close(self) -> None:
         """End both."""
-        ray.shutdown()
+        self.driver.leave()
         self.cluster.shutdown()
 
 

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from spectrobe.errors import InputError, MissingExtraError, SpectrobeError
@@ -25,7 +25,8 @@ class Cluster:
     """address: host:port, "auto", or None.   timeout: seconds it may take to answer."""
 
     def __init__(self, address: str | None, timeout: float) -> None:
-        self.address, self.timeout, self._ours = address, timeout, False
+        self.address, self.timeout = address, timeout
+        self._undo = ExitStack()
 
     def connect(self) -> None:
         """Raises MissingExtraError without Ray, InputError where nothing answers."""
@@ -47,15 +48,11 @@ class Cluster:
             ray.init(address=self.address, log_to_driver=False, logging_level="ERROR")
         except (Exception, SystemExit) as error:
             raise InputError(f"cannot use Ray at {self.address}: {first_line(error)}") from error
-        self._ours = True
+        self._joined(ray)
 
     def leave(self) -> None:
         """Disconnect, and end what was started for this run."""
-        if self._ours:
-            import ray
-
-            ray.shutdown()
-        self._ours = False
+        self._undo.close()
 
     def room(self, workers: int | None, cpus: float, gpus: float) -> int:
         """How many workers there are to be; InputError when there is no room for them."""
@@ -90,7 +87,16 @@ class Cluster:
             raise SpectrobeError(f"Ray could not be started on this machine: {first_line(error)}") from error
         finally:
             ray_constants.ENABLE_RAY_CLUSTER = before
-        self._ours = True
+        self._joined(ray)
+
+    def _joined(self, ray: Any) -> None:
+        from ray._private import worker
+
+        # what Ray says of dying nodes goes to standard output, which belongs to results; the pool notes it
+        if hasattr(worker, "print_to_stdstream"):
+            self._undo.callback(setattr, worker, "print_to_stdstream", worker.print_to_stdstream)
+            worker.print_to_stdstream = lambda *given, **named: None
+        self._undo.callback(ray.shutdown)
 
     def _knock(self, address: str) -> None:
         """Where nothing answers, Ray's own `init` takes minutes to say so, and ends the process."""

@@ -50,6 +50,8 @@ def packed(thing: Any) -> bytes:
 
 def _open_again(text: str, options: Mapping[str, Any], identity: Mapping[str, Any]) -> Model:
     model = open_model(text, **options)
+    if model.n_classes is None:  # found out by the first forward pass
+        model.n_classes = identity.get("n_classes")
     found = differing(dict(model.identity()), identity)
     if found:
         path, here, there = found[0]
