@@ -39,6 +39,7 @@ for design, bands in (("exact", 5), ("permutation", 16)):
         if plan.passes != result.forward_passes:
             raise SystemExit(f"expected {plan.passes:,} forward passes, got {result.forward_passes:,}")
     print(
-        f"{design}, M = {bands}: {result.forward_passes:,} forward passes as planned; run / plan: seconds "
-        f"{statistics.median(seconds):.2f} ({min(seconds):.2f} to {max(seconds):.2f}), bytes {statistics.median(sizes):.3f}"
+        f"{design}, M = {bands}: {result.forward_passes:,} forward passes as planned; run / plan: bytes "
+        f"{statistics.median(sizes):.3f}, seconds {statistics.median(seconds):.2f} ({min(seconds):.2f} to "
+        f"{max(seconds):.2f})"
     )
