@@ -112,15 +112,16 @@ def test_the_sums() -> None:
     assert JOB.device_hours == pytest.approx(10 * 1000 * 0.5 / 3600)
     assert JOB.decode_hours == pytest.approx(10 * 1000 * 0.01 / 3600)
     assert JOB.seconds == pytest.approx(30 + 1000 * 0.51 + 125 * 0.2 + 15)
-    # a core decodes 100 images a second, a worker takes 2: two cores feed 100; a shard is played in 4 s, stored in 0.2
-    assert JOB.workers_decode == pytest.approx(100)
-    assert JOB.workers_store == pytest.approx(20)
+    # a worker takes .525 s an image; two cores decode 200 a second, the store takes 8 in .2 s
+    assert JOB.worker_seconds == pytest.approx(0.525)
+    assert JOB.workers_decode == pytest.approx(105)
+    assert JOB.workers_store == pytest.approx(21)
     assert JOB.bottleneck == "the store"
-    assert JOB.hours == pytest.approx((10 * 1000 * 0.5 / 4 + 10 * 45 / 4) / 3600)
+    assert JOB.hours == pytest.approx((10 * 1000 * 0.525 / 4 + 10 * 45 / 4) / 3600)
     many = replace(JOB, workers=64)
-    assert many.hours == pytest.approx((10 * 1000 * 0.5 / 20 + 45) / 3600)  # 20 are busy; one model each to open
+    assert many.hours == pytest.approx((10 * 1000 * 0.025 + 45) / 3600)  # 21 are busy; one model each to open
     slow = replace(JOB, measured=replace(MEASURED, decode=1.0))
-    assert slow.bottleneck == "decoding" and slow.workers_decode == pytest.approx(1)
+    assert slow.bottleneck == "decoding" and slow.workers_decode == pytest.approx(1.05)
 
 
 def test_it_is_told() -> None:
@@ -129,7 +130,7 @@ def test_it_is_told() -> None:
     assert "forward passes: 255,001 a model, 2,550,010 in all" in told
     assert "GPU-hours: 1.39; decoding: 0.0278 core-hours" in told
     assert "storage: 10.6 MB in 1,250 shards" in told
-    assert "2 cores can decode for 100 workers" in told and "more wait for the store" in told
+    assert "2 cores can decode for 105 workers" in told and "more wait for the store" in told
     content = JOB.to_dict()
     assert content["kind"] == "plan" and content["measured"]["play"] == 0.5 and content["hours"] == JOB.hours
 

@@ -64,14 +64,19 @@ class Plan(Frozen):
         return self.opening + each + self.shards * self.measured.write + self.intervals
 
     @property
+    def worker_seconds(self) -> float:
+        """What an image takes a worker that is given it decoded: played, and its part of storing a shard."""
+        return self.measured.play + self.measured.write / self.images_per_shard
+
+    @property
     def workers_decode(self) -> float:
         """Workers that the cores can feed; more wait for images."""
-        return self.cores * self.measured.play / self.measured.decode
+        return self.cores * self.worker_seconds / self.measured.decode
 
     @property
     def workers_store(self) -> float:
         """Workers at which a store that takes one shard at a time is busy all the time; more wait for it."""
-        return self.images_per_shard * self.measured.play / self.measured.write
+        return self.images_per_shard * self.worker_seconds / self.measured.write
 
     @property
     def bottleneck(self) -> str:
@@ -82,8 +87,8 @@ class Plan(Frozen):
     def hours(self) -> float:
         """All models on all workers, whatever limits them; the opening and the intervals of each model included."""
         busy = min(self.workers, self.workers_decode, self.workers_store)
-        once = self.n_models * (self.opening + self.intervals) / 3600 / min(self.workers, self.n_models)
-        return self.device_hours / max(busy, 1e-9) + once
+        once = self.n_models * (self.opening + self.intervals) / min(self.workers, self.n_models)
+        return (self.n_models * self.n_images * self.worker_seconds / busy + once) / 3600
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able: what was measured, and what follows."""

@@ -46,7 +46,7 @@ from spectrobe.studies.snr.study import snr_study
 from spectrobe.studies.snr.summary import check_summary
 
 _NOT_PRICED = ("data", "perturbations", "perturbed", "images", "engine", "out", "progress")
-_TIMED = (32, 128)  # images that intervals are timed on
+_TIMED, _MOST_BYTES = (64, 512), 256 * 2**20  # images that intervals are timed on, fewer where rows are large
 
 
 def plan_decompose(
@@ -253,11 +253,12 @@ def _cores(cores: int | None) -> int:
 def _intervals(payoffs: Payoffs, settings: Settings, n_images: int) -> float:
     """Seconds that temperatures, intervals and scores take: a straight line in the number of images."""
     table = PayoffTable.concatenate(list(payoffs.chunks()))
+    sizes = (_TIMED[0], max(2 * _TIMED[0], min(_TIMED[1], _MOST_BYTES // (table.log_q.nbytes // len(table)))))
     seconds = []
-    for n in _TIMED:
+    for n in sizes:
         many = table.rows(np.arange(n) % len(table))
         start = time.perf_counter()
         summarise(Payoffs.of(replace(many, position=np.arange(n))), settings, 0, {}, ())
         seconds.append(time.perf_counter() - start)
-    each = max(0.0, seconds[1] - seconds[0]) / (_TIMED[1] - _TIMED[0])
-    return max(0.0, seconds[0] - each * _TIMED[0]) + each * n_images
+    each = max(0.0, seconds[1] - seconds[0]) / (sizes[1] - sizes[0])
+    return max(0.0, seconds[0] - each * sizes[0]) + each * n_images
