@@ -41,6 +41,7 @@ def _panels(result: FeatureSnrResult, identity: str, injected: bool) -> Panels:
     return Panels(
         identity=identity, title=title, charts=tuple(_chart(result, identity, view, injected) for view in (0, 1)),
         table=_numbers(result, injected),
+        legend="Trained on",
         intervals="Bars: from the lowest to the highest seed; points: means over seeds.",
     )  # fmt: skip
 

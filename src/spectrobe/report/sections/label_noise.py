@@ -50,6 +50,7 @@ def _panels(result: LabelNoiseResult, identity: str) -> Panels:
         title=f"Shapley value of each band over epochs: {result.model_name}, {result.settings.seeds} seeds a rate",
         charts=tuple(charts),
         table=_bands(result, level),
+        legend="Labels",
         intervals=f"Bars: simultaneous {level} bands over seeds, epochs and bands; points: means over seeds.",
     )
 

@@ -60,10 +60,10 @@ def measure_training(
     net = net.to(device)
     chosen = precision
     if precision == "auto":
-        took = {kind: _step(net, pixels[:_TRIED], labels[:_TRIED], device, kind, 1) for kind in PRECISIONS[1:]}
+        took = {kind: _step(net, pixels[:_TRIED], labels[:_TRIED], recipe, device, kind, 1) for kind in PRECISIONS[1:]}
         chosen = "bfloat16" if took["bfloat16"] * _WORTH < took["float32"] else "float32"
     batch = min(recipe.batch_size, len(pixels))
-    return chosen, _step(net, pixels[:batch], labels[:batch], device, chosen, _STEPS) / batch
+    return chosen, _step(net, pixels[:batch], labels[:batch], recipe, device, chosen, _STEPS) / batch
 
 
 def measure_passes(net: nn.Module, pixels: Tensor, device: torch.device) -> float:
@@ -79,9 +79,17 @@ def measure_passes(net: nn.Module, pixels: Tensor, device: torch.device) -> floa
     return (time.perf_counter() - start) / len(x)
 
 
-def _step(net: nn.Module, pixels: Tensor, labels: Tensor, device: torch.device, precision: str, steps: int) -> float:
+def _step(
+    net: nn.Module,
+    pixels: Tensor,
+    labels: Tensor,
+    recipe: Recipe,
+    device: torch.device,
+    precision: str,
+    steps: int,
+) -> float:
     """Seconds of a step, the fastest of some, after one to warm up."""
-    x, y = _float(pixels).to(device).contiguous(memory_format=torch.channels_last), labels.to(device)
+    x, y = _float(pixels).to(device).contiguous(memory_format=recipe.memory_format), labels.to(device)
     took = []
     for _ in range(steps + 1):
         start = time.perf_counter()

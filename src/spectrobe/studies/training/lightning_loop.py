@@ -119,7 +119,7 @@ class _Module(LightningModule):
         pixels, labels, wrong = (part[positions] for part in self.here)
         if pixels.dtype == torch.uint8:
             pixels = pixels.to(torch.float32).div_(255)
-        logits = self.net(pixels.contiguous(memory_format=torch.channels_last)).float()
+        logits = self.net(pixels.contiguous(memory_format=self.recipe.memory_format)).float()
         loss: Tensor = F.cross_entropy(logits, labels)
         with torch.no_grad():
             hit, right = logits.argmax(1) == labels, ~wrong

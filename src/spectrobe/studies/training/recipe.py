@@ -43,12 +43,19 @@ class Recipe:
         """Of one epoch; a rest too small for a step of its own is left out, other images each time."""
         return max(1, images // self.batch_size)
 
+    @property
+    def memory_format(self) -> torch.memory_format:
+        """The faster one; torch 2.14 on a CPU without AVX-512 writes outside its memory in the backward pass of
+        channels_last convolutions of fewer than 8 channels, so that narrow networks do without."""
+        wide = self.architecture.width % 8 == 0
+        return torch.channels_last if wide else torch.contiguous_format
+
     def network(self, classes: int, statistics: tuple[list[float], list[float]], seed: int) -> nn.Module:
         """The network with its first weights, drawn by the seed; torch's own generator is left as it was."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(stream(seed, "first weights"))
             net = self.architecture.build(classes, *statistics)
-        return net.to(memory_format=torch.channels_last)
+        return net.to(memory_format=self.memory_format)
 
     def optimizer(self, net: nn.Module, images: int) -> tuple[torch.optim.Optimizer, Any]:
         """SGD with Nesterov momentum, and its schedule, a step a batch."""

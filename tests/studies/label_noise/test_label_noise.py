@@ -1,0 +1,122 @@
+"""Label noise: what is stored, what is refused, and what the result says."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spectrobe.data.label_noise import noisy_labels
+from spectrobe.engine.progress import Silent
+from spectrobe.errors import InputError, MissingExtraError
+from spectrobe.seeding import stream
+from spectrobe.studies.label_noise.result import LabelNoiseResult
+from spectrobe.studies.training.images import open_split
+from tests.studies.training.small import run
+
+pytest.importorskip("lightning")
+pytest.importorskip("sklearn")
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory: pytest.TempPathFactory) -> LabelNoiseResult:
+    found: LabelNoiseResult = run("label_noise", tmp_path_factory.mktemp("runs") / "run", epochs=3, images=512)
+    return found
+
+
+def test_shapes_and_sums(result: LabelNoiseResult) -> None:
+    assert result.shapley.shape == result.stderr.shape == (2, 2, 3, 4)
+    assert np.allclose(result.shapley.sum(axis=3), result.information, atol=1e-9)
+    assert np.allclose(result.profile, result.shapley.mean(axis=1), atol=1e-12)
+    assert np.allclose(result.difference[0], (result.shapley[1] - result.shapley[0]).mean(axis=0), atol=1e-12)
+    assert (result.profile_low < result.profile).all() and (result.profile < result.profile_high).all()
+    assert not result.shapley.flags.writeable
+
+
+def test_clean_labels_teach_more(result: LabelNoiseResult) -> None:
+    clean, noisy = result.accuracy[:, :, -1].mean(axis=1)
+    assert clean > noisy + 0.2
+    assert result.information_band[0, 0, -1] > result.information_band[0, 1, -1]
+
+
+def test_noise_is_verified_and_stored(result: LabelNoiseResult) -> None:
+    train = open_split("digits", images=512, progress=Silent()).train
+    for s, told in enumerate(result.noise[1]):
+        again = noisy_labels(train.labels, 0.9, ids=train.ids, seed=stream(0, "label noise", s))
+        assert told == again.to_dict() and told["share"] == told["changed"] / 512
+        assert 0.8 < told["share"] < 1
+    assert all(told["changed"] == 0 for told in result.noise[0])
+    assert np.isnan(result.fitted[0]).all() and (result.fitted[1] >= 0).all()
+
+
+def test_saved_and_loaded(result: LabelNoiseResult, tmp_path: Path) -> None:
+    from spectrobe.engine.store import json_text, plain
+
+    again = LabelNoiseResult.from_dict(plain(result.to_dict()))
+    assert json_text(again.to_dict()) == json_text(result.to_dict())
+    assert len(again.to_frame()) == 2 * 2 * 3 * 4
+
+
+def test_words(result: LabelNoiseResult) -> None:
+    assert (
+        "held-out accuracy" in result.summary()
+        and f"wrong labels fitted {result.fitted[1, :, -1].mean():.3f}" in result.summary()
+    )
+    alone = replace(result, settings=replace(result.settings, seeds=1), departures=())
+    assert "luck of a training" in alone.sentence()
+    assert replace(result, demo=True).sentence().startswith("Demo, no evidence: ")
+    none = replace(result, departures=())
+    assert "at rate 0.9 no band, as far as these trainings can tell" in none.sentence()
+
+
+@pytest.mark.parametrize(
+    "more, said",
+    [
+        ({"rates": [0, 1.2]}, r"in \[0, 1\], got 1.2"),
+        ({"rates": [0, -0.1]}, r"in \[0, 1\], got -0.1"),
+        ({"rates": [0.2, 0.4]}, "0 among them"),
+        ({"rates": [0, 0.2, 0.2]}, "rates that differ"),
+        ({"kind": "odd"}, "symmetric or class-pair"),
+        ({"seeds": 0}, "seeds of at least 1"),
+        ({"epochs": 0}, "epochs of at least 1"),
+        ({"arch": "vit"}, "expected arch resnet or cnn"),
+        ({"arch": "resnet:0"}, "width of 1 to 256"),
+        ({"bands": 8}, "4"),
+        ({"forward_passes": 20}, "forward passes"),
+        ({"precision": "half"}, "auto, float32, bfloat16"),
+        ({"device": "cuda:77"}, "device 'cuda:77'"),
+        ({"absence": "donor"}, "same for all images"),
+        ({"rate": 0.0}, "learning rate above 0"),
+    ],
+)
+def test_refused_before_anything_is_written(more: dict[str, object], said: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=said):
+        run("label_noise", tmp_path / "run", **more)
+    assert not (tmp_path / "run").exists()
+
+
+def test_without_lightning_the_install_command_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(sys.modules, "lightning", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'spectrobe\[train\]'"):
+        run("label_noise", tmp_path / "run")
+
+
+def test_a_budget_is_told_and_nothing_kept(tmp_path: Path) -> None:
+    notes: list[str] = []
+
+    class Told:
+        def note(self, text: str) -> None:
+            notes.append(text)
+
+        def expect(self, forward_passes: int) -> None:
+            raise AssertionError("nothing is to be done")
+
+        def advance(self, forward_passes: int) -> None:
+            raise AssertionError("nothing is to be done")
+
+    assert run("label_noise", tmp_path / "run", budget_only=True, progress=Told()) is None
+    assert "4 trainings of 2 epochs on 256 images" in notes[-1] and "8 readings of" in notes[-1]
+    assert not (tmp_path / "run").exists()
