@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import spectrobe as sb
+from spectrobe.report.poster import poster
 from tests.browser import DESKTOP, PHONE, chromium
 from tests.report.browser import axe, visit
 from tests.report.cases import coarse, fine, labelled
@@ -42,6 +43,18 @@ def test_it_opens_without_a_network_and_without_complaint(size: tuple[int, int],
         assert [url for url in found.requests if not url.startswith("data:")] == [report.as_uri()]
         width = found.page.evaluate("document.documentElement.scrollWidth")
         assert width <= size[0]  # nothing sticks out
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_so_does_a_poster(size: tuple[int, int], browser: Any, runs: Path, tmp_path: Path) -> None:
+    path = Path(poster([runs / "snr", runs / "coarse", runs / "fine"], tmp_path / "poster.html", quick=True, count=0))
+    with visit(browser, path, size) as found:
+        assert found.console == []
+        assert [url for url in found.requests if not url.startswith("data:")] == [path.as_uri()]
+        assert found.page.evaluate("document.documentElement.scrollWidth") <= size[0]
+        found.page.get_by_role("link", name="S3 profile").click()
+        assert found.page.locator("#s3 h2").is_visible() and found.page.locator("#s3 svg.plot").count() > 1
+        assert found.page.locator("#s6 svg").count() == 0
 
 
 def test_only_its_own_script_runs(page: Any) -> None:

@@ -63,7 +63,10 @@ def _draw(ax: Axes, results: Sequence[DecomposeResult]) -> None:
     for row, text in zip(rows, result_labels(results), strict=True):  # above its row, where there is room for a name
         label = text if wide else text.rpartition(": ")[0]  # without the score in numbers
         place = ax.get_yaxis_transform()
-        ax.text(0, row - 0.3, label, transform=place, size=LABEL_SIZE, va="center", parse_math=False)
+        ax.annotate(
+            label, (0, row), xycoords=place, xytext=(0, 7), textcoords="offset points", size=LABEL_SIZE,
+            parse_math=False,
+        )  # fmt: skip
     ax.spines["left"].set_visible(False)
     ax.set_xlabel("fine detail  ←  0, all bands alike  →  1, lowest band alone", color=INK)
 
