@@ -33,6 +33,7 @@ from spectrobe.game.coalitions import make_design
 from spectrobe.studies.plan.study import plan_decompose
 
 LOG = Path(__file__).resolve().parents[1] / "docs" / "logs" / "growth.txt"
+ROWS = ["images", "exact", "permutation", "models", "workers", "imagenet"]
 N_IMAGENET, N_MODELS = 50_000, 1_000
 RATES = (1_000, 3_000, 10_000)
 """Forward passes a second of one GPU at 224 px: assumed, from a large to a small model."""
@@ -135,39 +136,53 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--child", help=argparse.SUPPRESS)
     parser.add_argument("--quick", action="store_true", help="small sizes, to see that it runs")
+    parser.add_argument("--rows", nargs="+", default=ROWS, choices=ROWS, help="some of it, added to the log")
     parser.add_argument("--out", type=Path, default=LOG)
     options = parser.parse_args()
     if options.child:
         print(json.dumps(child(json.loads(options.child))))
         return
-    lines: list[str] = []
+
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    if options.rows == ROWS:
+        options.out.unlink(missing_ok=True)
 
     def tell(line: str) -> None:
-        lines.append(line)
         print(line, flush=True)
+        with options.out.open("a") as log:
+            log.write(line + "\n")
 
-    quick = options.quick
-    tell(f"$ python benchmarks/growth.py{' --quick' * quick}")
-    tell(f"{machine()}; one thread a run; {os.cpu_count()} cores shared with other work, load {os.getloadavg()[0]:.1f} at "
-         "the start: CPU seconds are the ones to read")  # fmt: skip
-    row("images, M = 4, permutation", "images", (100, 300) if quick else (100, 1_000, 10_000),
-        lambda n: {"data": "cifar10", "bands": 4, "design": "permutation", "images": n}, tell)  # fmt: skip
-    row("bands, exact, 40 images", "bands", (4, 5) if quick else (4, 6, 8, 9),
-        lambda m: {"data": "cifar10", "bands": m, "design": "exact", "images": 40}, tell, "passes")  # fmt: skip
-    row("bands, permutation, 200 images", "bands", (4, 6) if quick else (4, 8, 12, 16),
-        lambda m: {"data": "cifar10", "bands": m, "design": "permutation", "images": 200}, tell, "passes")  # fmt: skip
-    row("models, M = 8, permutation, 75 images, decoded once", "models", (1, 2) if quick else (1, 2, 4, 8),
-        lambda k: {"data": "cifar10", "bands": 8, "design": "permutation", "images": 20 if quick else 75, "models": k},
-        tell)  # fmt: skip
-    row("decoding workers, 224 px photographs, a linear model, M = 4, permutation", "workers", (0, 1, 2),
-        lambda w: {"data": "photographs", "bands": 4, "design": "permutation", "images": 80 if quick else 200,
-                   "workers": w}, tell)  # fmt: skip
-    tell("")
-    tell(f"{N_IMAGENET:,} images x {N_MODELS:,} models at M = 8, absence mean; hours: the opening and the intervals of "
-         "each model included, images decoded for each model anew by as many cores as it takes")  # fmt: skip
-    imagenet(tell)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text("\n".join(lines) + "\n")
+    quick, chosen = options.quick, options.rows
+    asked = f"{' --quick' * quick}{'' if chosen == ROWS else ' --rows ' + ' '.join(chosen)}"
+    tell(f"$ python benchmarks/growth.py{asked}")
+    tell(f"{machine()}; one thread a run; {os.cpu_count()} cores shared with other work")
+    tell(f"load {os.getloadavg()[0]:.1f} at the start: CPU seconds are the ones to read")
+    game = {"data": "cifar10", "design": "permutation"}
+    few = 20 if quick else 100
+    if "images" in chosen:
+        sizes = (100, 300) if quick else (100, 1_000, 10_000)
+        row("images, M = 4, permutation", "images", sizes, lambda n: {**game, "bands": 4, "images": n}, tell)
+    if "exact" in chosen:
+        sizes = (4, 5) if quick else (4, 6, 8)
+        exact = {**game, "design": "exact", "images": few // 10}
+        row(f"bands, exact, {few // 10} images", "bands", sizes, lambda m: {**exact, "bands": m}, tell, "passes")
+    if "permutation" in chosen:
+        sizes = (4, 6) if quick else (4, 8, 16)
+        title = f"bands, permutation, {few} images"
+        row(title, "bands", sizes, lambda m: {**game, "bands": m, "images": few}, tell, "passes")
+    if "models" in chosen:
+        sizes, some = (1, 2) if quick else (1, 2, 4, 8), {**game, "bands": 8, "images": few // 5}
+        title = f"models, M = 8, permutation, {few // 5} images, decoded once"
+        row(title, "models", sizes, lambda k: {**some, "models": k}, tell)
+    if "workers" in chosen:
+        some = {"data": "photographs", "design": "permutation", "bands": 4, "images": few}
+        title = f"decoding workers, {few} photographs at 224 px, a linear model, M = 4, permutation"
+        row(title, "workers", (0, 1, 2), lambda w: {**some, "workers": w}, tell)
+    if "imagenet" in chosen:
+        tell("")
+        tell(f"{N_IMAGENET:,} images x {N_MODELS:,} models at M = 8, absence mean, images decoded for each model anew")
+        tell("hours: playing and storing, the opening and the intervals of each model; as many cores as decoding takes")
+        imagenet(tell)
 
 
 if __name__ == "__main__":

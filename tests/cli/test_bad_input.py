@@ -34,7 +34,7 @@ CASES = [
     ("more bands than pixels", f"{GOOD} --bands 10", ["16 x 16", "largest number of square bands that works is 9"]),
     ("unknown value", f"{GOOD} --value usable-informtion", ["'usable-informtion'", "did you mean usable-information"]),
     ("unknown absence", f"{GOOD} --absence men", ["expected an absence out of zero, mean", "did you mean mean"]),
-    ("unknown design", f"{GOOD} --design sampled", ["expected design 'exact' or 'permutation'", "'sampled'"]),
+    ("unknown design", f"{GOOD} --design sampled", ["'permutation' or 'auto'", "'sampled'"]),
     ("no tolerance at all", f"{GOOD} --tolerance 0", ["a tolerance above 0", "0.0"]),
     ("tolerance is no number", f"{GOOD} --tolerance nan", ["a tolerance above 0", "nan"]),
     ("confidence in percent", f"{GOOD} --confidence 95", ["confidence between 0.5 and 1, such as 0.95", "95.0"]),

@@ -68,7 +68,7 @@ CASES: dict[str, tuple[Callable[[Call], None], str]] = {
     # the game
     "unknown value": (setting(value="usable-infomation"), r"expected a value out of .*did you mean usable-information"),
     "unknown absence": (setting(absence="doner"), r"expected an absence out of .*did you mean donor"),
-    "unknown design": (setting(design="sampled"), r"expected design 'exact' or 'permutation', got 'sampled'"),
+    "unknown design": (setting(design="sampled"), r"expected design 'exact', 'permutation' or 'auto', got 'sampled'"),
     "one band": (setting(bands=1), r"at least 2 bands, since a game needs two players, got 1"),
     "no bands": (setting(bands=0), r"expected a whole number of bands, at least 1, got 0"),
     "bands of no form": (setting(bands="eight"), r"expected bands such as 8, .*got 'eight'"),
