@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -68,7 +69,7 @@ def test_interrupted(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     from spectrobe.studies.training import lightning_loop
 
     def press(self: object, *given: object) -> None:
-        raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)
 
     step = lightning_loop._Module.training_step
     monkeypatch.setattr(lightning_loop._Module, "training_step", press)
