@@ -73,7 +73,20 @@ def test_interrupted(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
 
     step = lightning_loop._Module.training_step
     monkeypatch.setattr(lightning_loop._Module, "training_step", press)
-    call = ("study", "label-noise", "demo", *SMALL, "--rates", "0,.8", "--out", "there")
+    call = (
+        "study",
+        "label-noise",
+        "demo",
+        *SMALL,
+        "--rates",
+        "0",
+        "--seeds",
+        1,
+        "--precision",
+        "float32",
+        "--out",
+        "there",
+    )
     outcome = cli(*call)
     assert outcome.code == 130 and "the same call goes on from there" in outcome.err
     monkeypatch.setattr(lightning_loop._Module, "training_step", step)
