@@ -12,6 +12,7 @@ from spectrobe import plugins
 from spectrobe.bands import BandPartition
 from spectrobe.cli.app import COMMANDS
 from spectrobe.cli.commands.list import LISTS
+from spectrobe.cli.commands.study import STUDIES
 from spectrobe.engine.absence import absence_classes
 from spectrobe.game.coalitions import DESIGNS
 from spectrobe.game.scores import MEANINGS, score_functions
@@ -74,9 +75,11 @@ def test_help_names_every_command(argv: tuple[str, ...], cli: Cli) -> None:
     assert all(f" {name} " in outcome.out for name in COMMANDS)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    "command", [*(name for name in COMMANDS if name != "study"), *(f"study {name}" for name in STUDIES)]
+)
 def test_help_of_a_command_says_what_it_takes(command: str, cli: Cli) -> None:
-    outcome = cli(command, "--help")
+    outcome = cli(*command.split(), "--help")
     assert outcome.code == 0
     assert f"spectrobe {command}" in outcome.out
     outcome = cli(command, "decompose", "--help") if command == "plan" else outcome  # a group of commands

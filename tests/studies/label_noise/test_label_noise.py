@@ -84,7 +84,7 @@ def test_words(result: LabelNoiseResult) -> None:
         ({"epochs": 0}, "epochs of at least 1"),
         ({"arch": "vit"}, "expected arch resnet or cnn"),
         ({"arch": "resnet:0"}, "width of 1 to 256"),
-        ({"bands": 8}, "4"),
+        ({"bands": 8}, "square bands that works is 5"),
         ({"forward_passes": 20}, "forward passes"),
         ({"precision": "half"}, "auto, float32, bfloat16"),
         ({"device": "cuda:77"}, "device 'cuda:77'"),

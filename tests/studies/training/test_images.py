@@ -36,7 +36,7 @@ def test_fewer_images_are_some_of_the_same() -> None:
 
 def test_test_images_among_the_training_images_are_refused() -> None:
     other = torch.cat([255 - PIXELS[:40], PIXELS[7:8]])
-    with pytest.raises(InputError, match="1 of the images to measure on are among those to train on.*which is 7 of"):
+    with pytest.raises(InputError, match=r"1 of the images to measure on are among those to train on.*which is 7 of"):
         split((PIXELS, LABELS), (other, torch.arange(41) % 4))
 
 

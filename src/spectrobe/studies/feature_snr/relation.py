@@ -75,9 +75,18 @@ def _p(modulus: np.ndarray, y: np.ndarray, c: np.ndarray, found: float, seed: in
         choices = np.array(list(itertools.product(range(len(orders)), repeat=perturbations)))
     else:
         choices = numpy_generator(seed, "permuted groups").integers(len(orders), size=(_DRAWN, perturbations))
-    reached = 0
-    for choice in choices:
-        moved = np.stack([modulus[orders[k], column] for column, k in enumerate(choice)], axis=1)
-        other = partial_spearman(moved.ravel(), y.ravel(), c.ravel())
-        reached += abs(other) >= abs(found) - 1e-9
+    ranks = stats.rankdata(modulus.ravel()).reshape(modulus.shape)
+    places = np.stack(orders)[choices].transpose(0, 2, 1)  # (ways, G, P): whose SNR stands at each group
+    moved = np.take_along_axis(np.broadcast_to(ranks, places.shape), places, axis=1).reshape(len(places), -1)
+    other = _correlations(moved, stats.rankdata(y.ravel()), stats.rankdata(c.ravel()))
+    reached = int((np.abs(other) >= abs(found) - 1e-9).sum())
     return reached / ways if ways <= _MOST else (1 + reached) / (1 + _DRAWN)
+
+
+def _correlations(x: np.ndarray, y: np.ndarray, covariate: np.ndarray) -> np.ndarray:
+    """Correlation of each row of x (B, n) with y (n,), both freed from the covariate: (B,), 0 without spread."""
+    basis, _ = np.linalg.qr(np.stack([np.ones(len(y)), covariate], axis=1))
+    free = x - (x @ basis) @ basis.T
+    own = y - basis @ (basis.T @ y)
+    scale = np.linalg.norm(free, axis=1) * np.linalg.norm(own)
+    return np.asarray(np.divide(free @ own, scale, out=np.zeros(len(x)), where=scale > 1e-9 * len(y)))

@@ -1,0 +1,120 @@
+"""Sections and figures of the studies that train, from results made by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import spectrobe as sb
+from spectrobe.report.blocks import Section, Table, Text
+from spectrobe.report.charts.chart import Panels
+from spectrobe.report.material import Material
+from spectrobe.report.runs import open_runs
+from spectrobe.report.sections import feature_snr, label_noise
+from spectrobe.studies.feature_snr.relation import relate
+from spectrobe.studies.feature_snr.result import VIEWS, FeatureSnrResult
+from spectrobe.studies.feature_snr.settings import Settings as SnrSettings
+from spectrobe.studies.label_noise.result import LabelNoiseResult, summarise
+from spectrobe.studies.label_noise.settings import Settings
+from spectrobe.studies.training.job import EpochFacts
+from spectrobe.studies.training.readings import Stored
+from tests.report.cases import reported
+
+NAME = "images <b>of</b> $x$"  # hostile: must be shown as it is
+
+
+def stored(rate: float, seed: int, epoch: int) -> Stored:
+    draws = np.random.default_rng([seed, epoch])
+    rows = draws.normal([0.5, 0.3, 0.2], 0.3, (40, 3)) * (1 - rate) * epoch
+    return Stored(
+        tuple(map(str, range(40))), draws.random(40) < 0.7, rows, rows.sum(axis=1), 0.2 + 0.01 * seed, 0.1,
+        EpochFacts(1.0, 0.8, 0.1 if rate else np.nan),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def noisy() -> LabelNoiseResult:
+    settings = Settings.of([0, 0.8], "symmetric", 3, "resnet:8", 4, 64, 0.1, 3)
+    made = [[[stored(rate, s, e) for e in range(1, 5)] for s in range(3)] for rate in settings.rates]
+    told = tuple(tuple({"rate": rate, "share": rate, "changed": 0} for _ in range(3)) for rate in settings.rates)
+    facts: dict[str, Any] = {
+        "data_name": NAME, "held_out_name": NAME, "demo": False, "n_train": 100, "n_held_out": 40, "n_classes": 10,
+        "design": "exact", "image_size": (32, 32), "forward_passes": 1000,
+    }  # fmt: skip
+    return summarise(made, settings, told, facts, ())
+
+
+@pytest.fixture(scope="module")
+def trained() -> FeatureSnrResult:
+    settings = SnrSettings.of(8, None, "resnet:8", 4, 64, 0.1, seeds=2)
+    modulus = np.linspace(0.1, 0.9, 12).reshape(3, 4)
+    accuracy = np.stack([[modulus * 0.8, modulus * 0.7], [modulus * 0.5, modulus * 0.4]])
+    clean = np.full((2, 2, 3), 0.8) + np.arange(3) / 50
+    relations = {view: relate(modulus, accuracy[v], clean[v]) for v, view in enumerate(VIEWS)}
+    return FeatureSnrResult(
+        settings, NAME, NAME, False, 100, 40, 10, (32, 32), tuple(settings.called()), modulus,
+        np.stack([modulus - 0.05, modulus + 0.05], axis=-1), modulus * 10, clean, accuracy, relations, clean, accuracy,
+        tuple({"median_db": 10.0, "unreachable": 0.0, "leaked": 0.1} for _ in range(3)),
+    )  # fmt: skip
+
+
+def section_of(part: Any, result: Any) -> Section:
+    found = part.section(Material(open_runs([result])))
+    assert isinstance(found, Section)
+    return found
+
+
+def all_of(section: Section, kind: type) -> list[Any]:
+    return [block for block in section.blocks if isinstance(block, kind)]
+
+
+def test_label_noise_panels_show_the_profile(noisy: LabelNoiseResult) -> None:
+    [panels] = all_of(section_of(label_noise, noisy), Panels)
+    assert len(panels.charts) == 3 and panels.legend
+    for band, chart in enumerate(panels.charts):
+        for r, series in enumerate(chart.series):
+            assert [point.y for point in series.points] == noisy.profile[r, :, band].tolist()
+            assert [point.y_interval[0] for point in series.points] == noisy.profile_low[r, :, band].tolist()
+
+
+def test_label_noise_table_names_departures(noisy: LabelNoiseResult) -> None:
+    assert noisy.departures and {one.rate for one in noisy.departures} == {0.8}
+    [table] = all_of(section_of(label_noise, noisy), Table)
+    assert table.rows[0][-1].text == ""
+    assert table.rows[1][-1].text == "; ".join(f"band {one.band} from epoch {one.epoch}" for one in noisy.departures)
+
+
+def test_feature_snr_keeps_the_injected_condition_apart(trained: FeatureSnrResult) -> None:
+    section = section_of(feature_snr, trained)
+    first, apart = all_of(section, Panels)
+    assert "no test of the claim" in apart.title and "Apart" not in first.title
+    assert {point.fill for chart in apart.charts for series in chart.series for point in series.points} == {"open"}
+    assert [point.x for point in first.charts[0].series[1].points] == trained.modulus[1].tolist()
+    assert any("neither confirms nor refutes" in one for text in all_of(section, Text) for one in text.paragraphs)
+    without = replace(trained, injected_accuracy=None, injected_clean=None, injected=())
+    assert len(all_of(section_of(feature_snr, without), Panels)) == 1
+
+
+def test_both_studies_answer_in_their_own_words(
+    noisy: LabelNoiseResult, trained: FeatureSnrResult, tmp_path: Path
+) -> None:
+    for result, question in (
+        (noisy, "What do wrong labels do to the profile?"),
+        (trained, "Does training on features of higher SNR give robustness?"),
+    ):
+        page = reported(result, tmp_path)
+        assert question in page.text and result.sentence() in page.text
+        assert "<b>of</b>" not in page.text.replace(NAME, "")
+
+
+def test_figures_draw_what_the_results_say(noisy: LabelNoiseResult, trained: FeatureSnrResult) -> None:
+    panels = [ax for part in sb.figures.label_noise(noisy).subfigs for ax in part.axes]
+    assert len(panels) == 4  # two rates, information, score
+    assert np.array_equal(panels[1].lines[1].get_ydata(), noisy.profile[1, :, 0])
+    axes = sb.figures.snr_training(trained).axes
+    assert [ax.get_title(loc="left") for ax in axes[2:]] == ["apart: noise of 10 dB injected in training"] * 2
+    assert "partial rank correlation" in axes[0].get_title(loc="left")
