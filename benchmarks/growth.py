@@ -107,13 +107,13 @@ def imagenet(tell: Callable[[str], None]) -> None:
         one = few.measured
         tell("")
         tell(
-            f"{design}: {few.passes * N_MODELS:,} forward passes; {few.storage / 1e9:,.0f} GB in {N_MODELS * few.shards:,} "
-            f"files of {few.images_per_shard} images"
+            f"{design}: {few.passes * N_MODELS:,} forward passes; {few.storage / 1e9:,.0f} GB in "
+            f"{N_MODELS * few.shards:,} files of {few.images_per_shard} images"
         )
         tell(
             f"measured here: {1e3 * one.decode:.1f} ms to decode an image, {one.row_bytes / 1e3:.1f} KB, "
-            f"{1e3 * one.write:.0f} ms to store a shard, {few.opening:.0f} s to open and {few.intervals:.0f} s of intervals "
-            "a model"
+            f"{1e3 * one.write:.0f} ms to store a shard, {few.opening:.0f} s to open and {few.intervals:.0f} s of "
+            "intervals a model"
         )
         tell(
             f"{'passes a second':>16}{'GPU-hours':>11}{'8 GPUs':>10}{'64 GPUs':>10}{'cores a GPU':>13}"
