@@ -1,6 +1,6 @@
 """Twenty faults of each kind on a two-node Ray cluster; after each, the same call ends in the same bytes.
 
-Each says where it struck: `pytest -rA` shows it, docs/logs/ray-faults.log holds one such run.
+Each says where it struck: `pytest -rA` shows it, and so does docs/logs/test-slow.log.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ray = pytest.importorskip("ray")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 SHARDS = 7
-TIMES = int(os.environ.get("TIMES", 20))
+TIMES = int(os.environ.get("TIMES", 20))  # less for a first look
 
 
 class TwoNodes:
