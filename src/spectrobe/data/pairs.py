@@ -91,8 +91,18 @@ class PairedData(ImageData):
 
     def lossy(self) -> list[str]:
         """The lossy codecs among the perturbed files, whose traces are part of what is measured."""
-        codecs = self.perturbed.codecs() if isinstance(self.perturbed, EncodedData) else []
-        return [codec for codec in codecs if codec in ("JPEG", "WEBP", "AVIF", "JPEG2000", "MPO")]
+        return lossy_codecs(self.perturbed)
+
+
+def lossy_codecs(data: ImageData) -> list[str]:
+    """The lossy codecs among a data set's files."""
+    codecs = data.codecs() if isinstance(data, EncodedData) else []
+    return [codec for codec in codecs if codec in ("JPEG", "WEBP", "AVIF", "JPEG2000", "MPO")]
+
+
+def lossy_warning(codecs: Sequence[str]) -> str:
+    """What to know of perturbed images that were stored so."""
+    return f"the perturbed images are {' and '.join(codecs)} files: what their compression did is part of what is measured"
 
 
 class SizeMismatchError(BadImageError):

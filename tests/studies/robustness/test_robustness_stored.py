@@ -173,6 +173,20 @@ class TestAgainst:
         assert {name: e.value for name, e in found.accuracy.items()} == {"noisy": 0.5}
         assert found.mean_corruption_error is None and found.conditions[0].kind == "folder"
 
+    def test_compression_of_the_stored_images_is_told(self, tmp_path: Path, clean: Path) -> None:
+        fill(tmp_path / "jpeg", wrong=1, extension="jpg")
+        (tmp_path / "tree" / "rain").mkdir(parents=True)
+        (tmp_path / "jpeg").rename(tmp_path / "tree" / "rain" / "1")
+        for found in (
+            measure(clean, against=tmp_path / "tree" / "rain" / "1"),
+            measure(clean, tree=tmp_path / "tree"),
+            measure(tree=tmp_path / "tree"),
+        ):
+            told = [warning for warning in found.warnings if "compression" in warning]
+            assert told == [
+                "the perturbed images are JPEG files: what their compression did is part of what is measured"
+            ]
+
     def test_tensors(self) -> None:
         x = torch.rand(10, 3, 12, 12, generator=torch.Generator().manual_seed(0))
         y = torch.arange(10) % 3

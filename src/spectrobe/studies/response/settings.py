@@ -78,7 +78,7 @@ class ResponseSettings:
 def octave_bands(height: int, width: int) -> BandPartition:
     """The default partition: octaves below Nyquist, as many as leave more than the mean in the lowest, at most 7.
 
-    Where fewer than 6 octaves fit (images below 64 px), half octaves: a channel cannot be fitted to four points.
+    Where fewer than 6 octaves fit (images of 64 px or less), half octaves: a channel cannot be fitted to four points.
     """
     side = min(height, width)
     octaves = min(_MOST_OCTAVES, max(1, math.ceil(math.log2(side)) - 1))

@@ -63,7 +63,7 @@ def response(
     model, data: as `decompose` takes them; labels are needed.
     perturbations: what response x spectrum is to predict the cost of, as `robustness` takes them ("imagenet-c:3"): at
         least three kinds, with seven perturbations left when one kind is held out.
-    bands: one partition for everything, with the mean in band 0; None: octaves, or half octaves below 64 px.
+    bands: one partition for everything, with the mean in band 0; None: octaves, or half octaves up to 64 px.
     powers: mean squares of the band noise, in pixels of [0, 1].   under: a perturbation of which one tells what cut-off
         images keep; None for none.   absence: what stands in for frequencies that are cut off, "mean" (of the data, as
         in `decompose`) or "zero".

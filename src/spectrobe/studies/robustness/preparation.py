@@ -198,7 +198,7 @@ def _open(
     stored = open_stored(tree, against, clean, known, columns)
     base, geometry = (clean, opened.geometry) if clean is not None else stored.base(opened.geometry)
     labels = _labels(base)
-    warnings = check_data(base, opened.n_classes)
+    warnings = check_data(base, opened.n_classes) + stored.warnings
     order = chosen_order(base, images, seed)
     loader = PlainLoader(base, geometry, loading["workers"], loading["on_bad_image"])
     positions, sample = sample_of(loader, order, N_SAMPLE)

@@ -11,7 +11,7 @@ import numpy as np
 
 from spectrobe.data import open_data
 from spectrobe.data.base import ImageData
-from spectrobe.data.pairs import perturbed_name
+from spectrobe.data.pairs import lossy_codecs, lossy_warning, perturbed_name
 from spectrobe.errors import InputError
 from spectrobe.models.base import Geometry
 from spectrobe.studies.robustness.conditions import Item
@@ -34,6 +34,12 @@ class StoredSets:
 
     leaves: tuple[_Leaf, ...] = ()
     failed: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What to know of the files: a lossy codec took away some of what it was to keep."""
+        lossy = sorted({codec for leaf in self.leaves for codec in lossy_codecs(leaf.data)})
+        return [lossy_warning(lossy)] if lossy else []
 
     def base(self, geometry: Geometry) -> tuple[ImageData, Geometry]:
         """What stands in for the clean images where there are none: ids and labels of the fullest leaf."""

@@ -10,7 +10,7 @@ import numpy as np
 from spectrobe.data import open_data
 from spectrobe.data.base import ImageData
 from spectrobe.data.encoded import EncodedData
-from spectrobe.data.pairs import SAME_NAMES, CentrePatches, PairedData, SizeMismatchError, perturbed_name
+from spectrobe.data.pairs import SAME_NAMES, CentrePatches, PairedData, SizeMismatchError, lossy_warning, perturbed_name
 from spectrobe.errors import BadImageError, InputError
 from spectrobe.models import ModelOptions
 from spectrobe.models.base import Geometry, Model
@@ -152,10 +152,7 @@ def image_warnings(images: ImageData, patch: Any) -> list[str]:
         if pairs.unpaired:
             found.append(f"{pairs.unpaired}: left out")
         if lossy := pairs.lossy():
-            found.append(
-                f"the perturbed images are {' and '.join(lossy)} files: what their compression did is part of what is "
-                "measured"
-            )
+            found.append(lossy_warning(lossy))
     return found
 
 
