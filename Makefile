@@ -29,7 +29,7 @@ lint: .venv/installed-dev
 	$(BIN)/lint-imports
 
 test-fast: .venv/installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -m 'not slow' -n auto --durations=10
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -m 'not slow' -n auto --dist loadfile --durations=25
 
 test-slow: .venv/installed-dev
 	@mkdir -p docs/logs

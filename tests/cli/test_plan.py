@@ -60,12 +60,15 @@ def test_bad_input(call: tuple[str, ...], said: str, cli: Cli, world: Path) -> N
     assert "Traceback" not in done.err
 
 
+ELSEWHERE = {"out", "engine", "address", "ray_workers", "gpus_per_worker"}  # where the job runs is not priced
+
+
 @pytest.mark.parametrize(
     ("name", "command", "without"),
     [
-        ("decompose", decompose, {"out"}),
-        ("robustness", robustness, {"out", "tree", "against", "relative_to"}),
-        ("snr", snr, {"out"}),
+        ("decompose", decompose, ELSEWHERE),
+        ("robustness", robustness, {*ELSEWHERE, "tree", "against", "relative_to"}),
+        ("snr", snr, ELSEWHERE),
     ],
 )
 def test_every_option_of_the_command_can_be_priced(name: str, command: Any, without: set[str], cli: Cli) -> None:

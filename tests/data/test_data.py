@@ -38,7 +38,10 @@ def images(count: int = 4) -> torch.Tensor:
         ("./demo", "no such folder"),
         ("/no/such/folder", "no such folder: '/no/such/folder'"),
         ("some/colon:here", "no such folder"),
-        ("hugging:cifar10", "unknown data 'hugging:cifar10': expected a folder, .* schemes here: demo, hf, parquet"),
+        (
+            "hugging:cifar10",
+            "unknown data 'hugging:cifar10': expected a folder, .* schemes here: demo, digits, hf, parquet",
+        ),
         ("demo:2", "the data string 'demo' alone"),
         ("", "expected a data string, got an empty one"),
     ],
@@ -134,7 +137,7 @@ def test_extensions_add_schemes(monkeypatch: pytest.MonkeyPatch) -> None:
     data = open_data("stripes:6", n_classes=3)
     assert isinstance(data, Stripes)
     assert data.labels.tolist() == [0, 1, 2, 0, 1, 2]
-    assert source_names() == ["broken", "demo", "hf", "parquet", "planted", "stripes"]
+    assert source_names() == ["broken", "demo", "digits", "hf", "parquet", "planted", "stripes"]
     with pytest.raises(
         InputError, match=r"the data scheme 'broken' \(no\.such\.module:opener\) .* could not be imported"
     ):

@@ -98,7 +98,7 @@ class StudyRun:
         run.json says.
         Raises RunFolderError naming what is different, InputError where the executor lacks what such a run needs.
         """
-        self.executor.ready(identity["device"] or "cpu", decoders)
+        self.executor.ready(identity.get("device") or "cpu", decoders)
         identity, self._sources = plain(identity), sources
         if self.begun:
             self._refuse_other(identity, order, made_from or {}, progress)
