@@ -102,7 +102,9 @@ def lossy_codecs(data: ImageData) -> list[str]:
 
 def lossy_warning(codecs: Sequence[str]) -> str:
     """What to know of perturbed images that were stored so."""
-    return f"the perturbed images are {' and '.join(codecs)} files: what their compression did is part of what is measured"
+    return (
+        f"the perturbed images are {' and '.join(codecs)} files: what their compression did is part of what is measured"
+    )
 
 
 class SizeMismatchError(BadImageError):
