@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from spectrobe.models import open_model
 from spectrobe.models.base import Geometry, Model
 from spectrobe.perturbations import parse_perturbations, perturbation
 from spectrobe.perturbations.attacks import ATTACKS, CONTROLS, Attack, BoundedAttack, MinimumNorm
@@ -66,6 +67,26 @@ def test_norm_and_box_hold(name: str, channels: int, height: int, width: int, ep
     assert y.shape == x.shape and y.dtype == x.dtype
     assert float(y.min()) >= 0 and float(y.max()) <= 1
     assert norms(y - x, p.norm).max() <= eps_allowed * (1 + 1e-6) + 1e-7
+
+
+@pytest.mark.parametrize("name", ["fgsm_linf", "pgd_linf", "fgsm_l2", "square_linf"])
+def test_ball_and_box_are_those_of_pixels_whatever_the_model_s_normalisation(name: str) -> None:
+    """The adapter normalises with mean .5 and std .1; the same done by hand within the model is attacked alike."""
+    inner = linear((3, 6, 6))
+
+    class ByHand(torch.nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            logits: Tensor = inner((x - 0.5) / 0.1)
+            return logits
+
+    x = images(6, (3, 6, 6))
+    adapted = open_model(inner, mean=0.5, std=0.1)
+    y = quick(name, adapted, 8 / 255)(x)
+    torch.testing.assert_close(y, quick(name, ByHand(), 8 / 255)(x), rtol=0, atol=1e-6)
+    far = norms(y - x, "l2" if name.endswith("l2") else "linf")
+    np.testing.assert_allclose(far.max(), 8 / 255, rtol=1e-5)
+    assert float(y.min()) >= 0 and float(y.max()) <= 1
+    assert not torch.equal(y, x)
 
 
 @pytest.mark.parametrize("name", BOUNDED)

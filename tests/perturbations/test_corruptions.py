@@ -108,6 +108,22 @@ def test_draws_depend_on_id_seed_and_severity(name: str) -> None:
     assert torch.equal(y[0], p(x, ids=["z", "a"], seed=0)[1])
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_the_caller_s_global_generators_and_autocast_do_not_matter(name: str) -> None:
+    x, p = fractal_images(1, 3, 48, 40), perturbation(name, severity=3)
+    torch.manual_seed(1)
+    np.random.seed(1)  # noqa: NPY002  the caller's
+    plain = p(x, ids=["a"], seed=0)
+    torch.manual_seed(2)
+    np.random.seed(2)  # noqa: NPY002
+    before = torch.get_rng_state(), np.random.get_state()[1].tolist()  # noqa: NPY002
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        again = p(x, ids=["a"], seed=0)
+    assert torch.equal(again, plain)
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert np.random.get_state()[1].tolist() == before[1]  # noqa: NPY002
+
+
 @pytest.mark.parametrize("name", sorted(set(ALL) - set(RANDOM)))
 def test_the_others_draw_nothing(name: str) -> None:
     x = fractal_images(1, 3, 48, 48).repeat(2, 1, 1, 1)

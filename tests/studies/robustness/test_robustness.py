@@ -84,6 +84,14 @@ class TestLinearModel:
         half = stats.t.ppf(0.975, 119) * log_q.std(ddof=1) / np.sqrt(120)
         assert found.clean.log_likelihood.high == pytest.approx(log_q.mean() + half, abs=1e-5)
 
+    def test_the_log_likelihood_of_a_certain_model_is_finite_and_exact(self) -> None:
+        """q of the label is e^-3000, which no softmax holds."""
+        x, y = torch.rand(6, 1, 8, 8, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1] * 3)
+        sure = sb.open_model(lambda x: torch.tensor([[3000.0, 0.0]]).expand(len(x), 2))
+        found = measure(sure, x, y, [identity])
+        assert found.clean.log_likelihood.value == found.log_likelihood["identity"].value == -1500
+        np.testing.assert_array_equal(np.sort(found.predictions.log_q[:, 0]), [-3000] * 3 + [0] * 3)
+
 
 class TestHandMadePerturbations:
     def test_the_identity_changes_nothing_at_all(self) -> None:

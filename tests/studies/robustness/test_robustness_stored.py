@@ -65,6 +65,20 @@ def measure(data: Any = None, **settings: Any) -> sb.RobustnessResult:
     return sb.robustness(Colour(), data, class_map={"a": 0, "b": 1, "c": 2}, batch_size=5, **settings)
 
 
+def test_files_are_perturbed_at_the_model_s_input_size(tmp_path: Path) -> None:
+    fill(tmp_path / "originals", wrong=0, size=20)
+    seen: list[tuple[int, ...]] = []
+
+    def spy(x: Tensor) -> Tensor:
+        seen.append(tuple(x.shape[1:]))
+        return x
+
+    model = sb.open_model(Colour(), size=12, crop=0.8)
+    classes = {"a": 0, "b": 1, "c": 2}
+    found = sb.robustness(model, tmp_path / "originals", [spy], class_map=classes, batch_size=5)
+    assert set(seen) == {(3, 12, 12)} and found.settings.image_size == (12, 12)
+
+
 class TestTree:
     def test_beside_clean_images(self, clean: Path, tree: Path) -> None:
         found = measure(clean, tree=tree)
