@@ -69,7 +69,7 @@ def test_norm_and_box_hold(name: str, channels: int, height: int, width: int, ep
     assert norms(y - x, p.norm).max() <= eps_allowed * (1 + 1e-6) + 1e-7
 
 
-@pytest.mark.parametrize("name", ["fgsm_linf", "pgd_linf", "fgsm_l2", "square_linf"])
+@pytest.mark.parametrize("name", BOUNDED)
 def test_ball_and_box_are_those_of_pixels_whatever_the_model_s_normalisation(name: str) -> None:
     """The adapter normalises with mean .5 and std .1; the same done by hand within the model is attacked alike."""
     inner = linear((3, 6, 6))
@@ -84,7 +84,7 @@ def test_ball_and_box_are_those_of_pixels_whatever_the_model_s_normalisation(nam
     y = quick(name, adapted, 8 / 255)(x)
     torch.testing.assert_close(y, quick(name, ByHand(), 8 / 255)(x), rtol=0, atol=1e-6)
     far = norms(y - x, "l2" if name.endswith("l2") else "linf")
-    np.testing.assert_allclose(far.max(), 8 / 255, rtol=1e-5)
+    np.testing.assert_allclose(far.max(), 8 / 255, rtol=1e-3)  # APGD's momentum ends a little within an L2 ball
     assert float(y.min()) >= 0 and float(y.max()) <= 1
     assert not torch.equal(y, x)
 
