@@ -208,6 +208,19 @@ def test_axe_finds_nothing_serious_and_nothing_overflows(visit: WatchedPage, wid
     assert (tmp_path / f"{width}.png").stat().st_size > 20_000
 
 
+def test_a_late_answer_hides_no_problem_that_came_after_its_question(visit: WatchedPage) -> None:
+    page, held = visit.page, []
+    page.route("**/api/look", lambda route: held.append(route))
+    page.get_by_label("8 px and longer").click()
+    page.set_input_files("#file", {"name": "a.txt", "mimeType": "text/plain", "buffer": b"text"})
+    page.locator("#problem").wait_for()
+    while page.locator("#page[aria-busy=true]").count():
+        while held:
+            held.pop().continue_()
+        page.wait_for_timeout(50)
+    assert page.locator("#problem").is_visible()
+
+
 def test_a_server_that_is_gone_is_told(visit: WatchedPage, server: PageServer) -> None:
     page = visit.page
     page.route("**/api/**", lambda route: route.abort())

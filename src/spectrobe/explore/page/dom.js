@@ -20,10 +20,21 @@ export async function understood(response) {
   return answer;
 }
 
+let problems = 0; // told so far
+
+/* What success of something begun now may take back: problems told before, not what went wrong meanwhile. */
+export function allIsWell() {
+  const before = problems;
+  return () => {
+    if (problems === before) tell(null);
+  };
+}
+
 export function tell(error) {
   const problem = byId("problem");
   problem.hidden = !error;
   if (!error) return;
+  problems += 1;
   const gone = error instanceof TypeError; // what fetch throws when nobody listens
   problem.textContent = gone ? "No answer: is spectrobe explore still running in its terminal?" : error.message;
   problem.scrollIntoView({ block: "nearest" });

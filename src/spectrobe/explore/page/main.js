@@ -2,7 +2,7 @@
 
 import { bandSwitches } from "./bands.js";
 import { absenceChoice, perturbationChoice } from "./controls.js";
-import { ask, byId, make, tell } from "./dom.js";
+import { allIsWell, ask, byId, make, tell } from "./dom.js";
 import { photoPicker } from "./photos.js";
 import { profilePanel } from "./profile.js";
 import { showLook } from "./stage.js";
@@ -69,7 +69,7 @@ function oneAtATime(work) {
     const late = setTimeout(() => (byId("busy").hidden = false), SLOW);
     while (again) {
       again = false;
-      await work().then(() => tell(null), tell);
+      await work().then(allIsWell(), tell);
     }
     running = false;
     clearTimeout(late);
