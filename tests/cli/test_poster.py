@@ -14,36 +14,24 @@ import spectrobe as sb
 from spectrobe.cli import main
 from spectrobe.studies.relate.study import relate
 from tests.cli.calls import Cli, Outcome
+from tests.cli.nets import NETS
 from tests.report.cases import Page, read
 from tests.studies.relate.cases import bare_models, by_model
 
-NETS = """
+POSTER_NETS = (
+    NETS
+    + """
 import os
 from pathlib import Path
-import torch
-from torch import nn
 
-def net(seed):
-    torch.manual_seed(seed)
-    module = nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 3))
-    with torch.no_grad():
-        colour = torch.zeros(3, 3, 256)
-        colour[torch.arange(3), torch.arange(3)] = 0.15
-        module[1].weight.copy_(colour.flatten(1) + 0.02 * seed * torch.randn(3, 768))
-    return module
-
-def a(): return net(0)
-def b(): return net(1)
 def broken(): raise RuntimeError("planted: <script>no such layer")
-
-def steps(x):
-    return torch.round(20 * x.detach().mean((2, 3))) * 2
 
 def stopped(x):
     if os.environ.get("STOP") and any(Path("p").glob("*/decompose/result.json")):
         os.kill(os.getpid(), 2)
     return 40 * x.mean((2, 3))
 """
+)
 A, B = "python:posternets:a?num_classes=3", "python:posternets:b?num_classes=3"
 FOLDER = "python-posternets-a-num_classes-3"
 PERTURB = "contrast:2,fgsm_linf:eps=4/255"
@@ -55,7 +43,7 @@ SETTINGS: tuple[object, ...] = (
 @pytest.fixture
 def poster(cli: Cli, world: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
     """The command on the images of `world`, where no zoo is installed."""
-    (world / "posternets.py").write_text(NETS)
+    (world / "posternets.py").write_text(POSTER_NETS)
     monkeypatch.setenv("SPECTROBE_ZOO", "no-such-folder")
 
     def run(*models: object, flag: str = "", **options: object) -> Outcome:

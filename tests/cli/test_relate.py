@@ -16,29 +16,16 @@ import spectrobe as sb
 from spectrobe.studies.relate.study import relate
 from spectrobe.studies.zoo.study import measure_zoo
 from tests.cli.calls import Cli
+from tests.cli.nets import NETS
 
-ZOO = """
-import torch
-from torch import nn
-
-def net(seed):
-    torch.manual_seed(seed)
-    module = nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 3))
-    with torch.no_grad():
-        colour = torch.zeros(3, 3, 256)
-        colour[torch.arange(3), torch.arange(3)] = 0.15
-        module[1].weight.copy_(colour.flatten(1) + 0.02 * seed * torch.randn(3, 768))
-    return module
-
-def a(): return net(0)
-def b(): return net(1)
+ZOO = (
+    NETS
+    + """
 def c(): return net(2)
 def d(): return net(3)
 def broken(): raise RuntimeError("planted: no such layer")
-
-def steps(x):
-    return torch.round(20 * x.detach().mean((2, 3))) * 2
 """
+)
 MODELS = """
 models = ["python:zoonets:a?num_classes=3"]
 [[model]]

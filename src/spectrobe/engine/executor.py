@@ -45,19 +45,7 @@ class LocalExecutor:
     def ready(self, device: str, decoders: int) -> None:
         """It always is."""
 
-    def run_shards(
-        self,
-        player: P,
-        loader: ImageLoader,
-        shards: Mapping[int, Sequence[int]],
-        run: Run,
-        progress: Progress,
-        sizes: BatchSizes,
-        sources: Sources,
-        remember: Callable[[], None],
-    ) -> P:
-        """See `spectrobe.engine.local.run_shards`."""
-        return run_shards(player, loader, shards, run, progress, sizes, sources, remember)
+    run_shards = staticmethod(run_shards)
 
 
 @dataclass(frozen=True)

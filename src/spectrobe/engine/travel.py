@@ -26,7 +26,7 @@ def packed(thing: Any) -> bytes:
     """
     from ray import cloudpickle
 
-    class Packer(cloudpickle.CloudPickler):  # type: ignore[misc]
+    class Packer(cloudpickle.CloudPickler):  # type: ignore[misc]  # Ray's has no types
         def reducer_override(self, obj: Any) -> Any:
             if isinstance(obj, Model) and obj.opened_from is not None:
                 text, options = obj.opened_from

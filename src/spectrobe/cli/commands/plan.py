@@ -18,13 +18,8 @@ if TYPE_CHECKING:
     from spectrobe.studies.plan.result import Plan
 
 _JOB = "The job"
-_ELSEWHERE = (
-    "out",
-    "engine",
-    "address",
-    "ray_workers",
-    "gpus_per_worker",
-)  # where it runs
+_ELSEWHERE = ("out", "engine", "address", "ray_workers", "gpus_per_worker")
+"""Options of the commands that say where a job runs, which is no part of its price."""
 
 
 def _job(
@@ -82,7 +77,7 @@ def _priced(command: Callable[..., int], without: tuple[str, ...], price: Callab
 
     parameters = [*own, *_parameters(_job)]
     run.__doc__ = f"What `{command.__module__.rpartition('.')[2]}` will take with these arguments; nothing is kept."
-    run.__signature__ = inspect.Signature(parameters, return_annotation=int)  # type: ignore[attr-defined]
+    run.__signature__ = inspect.Signature(parameters, return_annotation=int)  # type: ignore[attr-defined]  # what typer reads
     run.__annotations__ = {one.name: one.annotation for one in parameters} | {"return": int}
     return run
 

@@ -96,7 +96,7 @@ class _Module(LightningModule):
     def __init__(self, net: nn.Module, job: Job, recipe: Recipe) -> None:
         super().__init__()
         self.net, self.job, self.recipe = net, job, recipe
-        self.here: tuple[Tensor, Tensor, Tensor] | None = None
+        self.here = (job.pixels, job.labels, job.wrong)
         self.sums = torch.zeros(6, dtype=torch.float64)
 
     def configure_optimizers(self) -> Any:
@@ -106,8 +106,8 @@ class _Module(LightningModule):
 
     def on_train_start(self) -> None:
         """All images to the device, once."""
-        job = self.job
-        self.here = (job.pixels.to(self.device), job.labels.to(self.device), job.wrong.to(self.device))
+        pixels, labels, wrong = (part.to(self.device) for part in self.here)
+        self.here = (pixels, labels, wrong)
 
     def on_train_epoch_start(self) -> None:
         """Count anew."""
@@ -115,7 +115,6 @@ class _Module(LightningModule):
 
     def training_step(self, positions: Tensor, index: int) -> Tensor:
         """The loss of a batch."""
-        assert self.here is not None  # noqa: S101  # on_train_start came before
         pixels, labels, wrong = (part[positions] for part in self.here)
         if pixels.dtype == torch.uint8:
             pixels = pixels.to(torch.float32).div_(255)
