@@ -10,12 +10,11 @@ from typing import Any
 from spectrobe.bands import BandPartition
 from spectrobe.errors import InputError
 from spectrobe.game.intervals import check_confidence
-from spectrobe.models.zoo_networks import Architecture
 from spectrobe.perturbations import Perturbation, perturbation
 from spectrobe.perturbations.band_noise import BandNoise
 from spectrobe.perturbations.band_snr import MOST_DB
 from spectrobe.perturbations.parse import parse_perturbations
-from spectrobe.studies.training.recipe import Recipe
+from spectrobe.studies.training.recipe import Recipe, check_counts
 
 DEMO: dict[str, Any] = {
     "groups": "0-1,2,3", "epochs": 8, "batch_size": 64, "arch": "resnet:8", "bands": 4, "inject_db": 15.0,
@@ -47,10 +46,7 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in (("seeds", 1), ("test_images", 20)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise InputError(f"expected {name} of at least {least}, got {value!r}")
+        check_counts(self, seeds=1, test_images=20)
         db = self.inject_db
         if db is not None and (isinstance(db, bool) or not isinstance(db, int | float) or not math.isfinite(db)):
             raise InputError(f"expected an SNR in dB to inject, or none, got {db!r}")
@@ -67,7 +63,7 @@ class Settings:
         """Settings from what a caller gives."""
         partition = BandPartition.of(bands)
         merged, names = merged_groups(partition, groups)
-        return cls(merged, names, recipe=Recipe(Architecture.parse(arch), epochs, batch_size, rate), **more)
+        return cls(merged, names, recipe=Recipe.of(arch, epochs, batch_size, rate), **more)
 
     def build(self) -> list[Perturbation]:
         """The perturbations. InputError for one that attacks a model: it would have another SNR for every model."""
@@ -95,11 +91,9 @@ class Settings:
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Settings:
         """The settings that `to_dict` described."""
-        recipe = dict(content["recipe"])
-        recipe["architecture"] = Architecture.parse(recipe["architecture"])
+        recipe, groups = Recipe.from_dict(content["recipe"]), BandPartition.from_dict(content["groups"])
         own = {name: content[name] for name in _PLAIN}
-        groups = BandPartition.from_dict(content["groups"])
-        return cls(groups=groups, names=tuple(content["names"]), recipe=Recipe(**recipe), **own)
+        return cls(groups=groups, names=tuple(content["names"]), recipe=recipe, **own)
 
 
 _PLAIN = ("seeds", "perturbations", "inject_db", "test_images", "confidence", "seed")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
 
@@ -14,24 +13,18 @@ import torch
 from torch import Tensor, nn
 
 from spectrobe.bands import BandPartition
-from spectrobe.engine.opening import execution_identity
-from spectrobe.engine.progress import Progress, Silent
-from spectrobe.engine.run import StudyRun, open_run
-from spectrobe.engine.sources import Sources
-from spectrobe.models.base import Geometry
-from spectrobe.seeding import stream
+from spectrobe.engine.progress import Progress
 from spectrobe.studies.feature_snr.groups import CONTRAST, View
 from spectrobe.studies.feature_snr.injected import inject, refuse_unreachable
 from spectrobe.studies.feature_snr.result import FeatureSnrResult, summarise
 from spectrobe.studies.feature_snr.settings import DEMO, Settings
 from spectrobe.studies.snr.study import spectral_snr
-from spectrobe.studies.training.budget import Budget, measure_passes, measure_training
-from spectrobe.studies.training.defaults import DEMO_DATA, DEMO_WARNING, chosen, is_demo
-from spectrobe.studies.training.images import Images, Split, open_split
-from spectrobe.studies.training.job import EpochFacts, Job
-from spectrobe.studies.training.train import Workshop, require_lightning, training_device
+from spectrobe.studies.training.budget import Budget
+from spectrobe.studies.training.defaults import chosen, is_demo
+from spectrobe.studies.training.job import Job
+from spectrobe.studies.training.study import Size, TrainingStudy, carry_out
+from spectrobe.studies.training.train import Workshop
 
-KIND, FOLDER = "feature_snr", "predictions"
 _USUAL: dict[str, Any] = {
     "groups": None, "epochs": 12, "batch_size": 128, "arch": "resnet", "bands": 8, "inject_db": 10.0,
     "test_images": 2_000,
@@ -78,30 +71,19 @@ def feature_snr(
     Raises InputError for bad input, bands that do not exist and an SNR out of reach; MissingExtraError without
     Lightning; RunFolderError for a folder of another run.
     """
-    progress = progress or Silent()
-    require_lightning("the study feature-snr")
-    demo = is_demo(data)
     given: dict[str, Any] = {
         "groups": groups, "epochs": epochs, "batch_size": batch_size, "arch": arch, "bands": bands,
         "inject_db": inject_db, "test_images": test_images,
     }  # fmt: skip
-    found = chosen(given, _USUAL, DEMO if demo else None)
+    found = chosen(given, _USUAL, DEMO if is_demo(data) else None)
     settings = Settings.of(
         rate=rate, seeds=seeds, perturbations=perturbations, confidence=confidence, seed=seed,
         **{**found, "inject_db": found["inject_db"] if inject else None},
     )  # fmt: skip
-    where = training_device(device)
-    with ExitStack() as stack:
-        run = open_run(KIND, out, FOLDER, stack)
-        split = open_split(
-            DEMO_DATA if demo else data, test, images=images, size=size, for_data=for_data, seed=seed,
-            progress=progress,
-        )  # fmt: skip
-        study = _Study(run, settings, split, where, demo)
-        if budget_only:
-            progress.note(str(study.budget(precision)))
-            return None
-        return study.run_all(precision, progress)
+    return carry_out(
+        _Study, settings, data, test, images=images, size=size, for_data=for_data, precision=precision, device=device,
+        budget_only=budget_only, out=out, progress=progress,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -113,14 +95,17 @@ class _Condition:
     seed: int
 
 
-class _Study:
+class _Study(TrainingStudy[Settings, FeatureSnrResult]):
     """One call."""
 
-    def __init__(self, run: StudyRun, settings: Settings, split: Split, device: torch.device, demo: bool) -> None:
-        self.run, self.settings, self.split, self.device, self.demo = run, settings, split, device, demo
-        held_out, groups = split.held_out, settings.groups
-        groups.labels(*held_out.pixels.shape[-2:])  # refuses groups that hold nothing at this size
-        self.held_out = held_out.rows(np.arange(min(settings.test_images, len(held_out))))
+    kind, rows = "feature_snr", "predictions"
+    batch_size = 500
+
+    def prepare(self) -> None:
+        """Images to measure on, what networks are given of them, and the trainings; a shard is one of these."""
+        settings, split, groups = self.settings, self.split, self.settings.groups
+        groups.labels(*split.held_out.pixels.shape[-2:])  # refuses groups that hold nothing at this size
+        self.held_out = split.held_out.rows(np.arange(min(settings.test_images, len(split.held_out))))
         self.perturbations = settings.build()
         self.views = [View.of(split.train.pixels, groups, band) for band in (*range(groups.n_bands), None)]
         if settings.inject_db is not None:
@@ -132,66 +117,60 @@ class _Study:
             for group in range(groups.n_bands)
         ]
 
-    def run_all(self, precision: str, progress: Progress) -> FeatureSnrResult:
-        """Train and measure what is missing; the result of all."""
-        warnings = [*self.split.notes, *([DEMO_WARNING] if self.demo else [])]
+    @property
+    def size(self) -> Size:
+        """Each training is measured once, on images of its bands and of all bands, clean and perturbed."""
+        trainings, passes = len(self.conditions), len(self.held_out) * 2 * (1 + len(self.perturbations))
+        return Size(trainings, trainings, passes)
 
-        def settle() -> Mapping[str, Any]:
-            budget = self.budget(precision)
-            return {"batch_size": _BATCH, "precision": budget.precision, "budget": asdict(budget)}
+    def as_given(self, pixels: Tensor) -> Tensor:
+        """As those of the lowest group are given them."""
+        return self.views[0].all(pixels)
 
-        self.run.begin(
-            self._identity(precision), Sources(self.split.held_out.data, Geometry()), self.split.order, settle,
-            progress=progress, warnings=warnings, shards=len(self.conditions),
-        )  # fmt: skip
-        done = self.run.finished(progress)
-        if done is not None:
-            return FeatureSnrResult.from_dict(done)
-        budget = Budget(**self.run.settled["budget"])
-        for note in (*warnings, str(budget)):
-            progress.note(note)
-        progress.expect(len(self.conditions) * (3 * budget.images * budget.epochs + budget.forward_passes))
-        workshop = Workshop(self.settings.recipe, self.device, self.run.settled["precision"], self.run.folder)
-        tried = self._perturbed()
-        pictures = lru_cache(maxsize=1)(self._training_images)
-        for number, one in enumerate(self.conditions):
-            if number in self.run.store.shards():
-                progress.advance(3 * budget.images * budget.epochs + budget.forward_passes)
+    def network(self, s: int) -> nn.Module:
+        """The network of seed number s, with its first weights."""
+        channels = self.split.train.pixels.shape[1]
+        statistics = ([0.5] * channels, [CONTRAST] * channels)
+        return self.settings.recipe.network(self.split.n_classes, statistics, self.training_seed(s))
+
+    def identity(self) -> dict[str, Any]:
+        """All that numbers depend on."""
+        return {**super().identity(), "perturbations": [str(one) for one in self.perturbations]}
+
+    def read(self, content: Mapping[str, Any]) -> FeatureSnrResult:
+        """The result that result.json holds."""
+        return FeatureSnrResult.from_dict(content)
+
+    def train_all(self, workshop: Workshop, budget: Budget, progress: Progress) -> None:
+        """Seeds of the same images one after the other, as making the images takes long where noise is injected."""
+        tried, pictures, kept = self._perturbed(), lru_cache(maxsize=1)(self._training_images), self.run.store.shards()
+        each = sorted(enumerate(self.conditions), key=lambda one: (one[1].injected, one[1].group, one[1].seed))
+        for place, (shard, one) in enumerate(each, start=1):
+            if shard in kept:
+                progress.advance(budget.of_training + budget.forward_passes)
                 continue
             pixels, told = pictures(one.group, one.injected)
             job = self._job(one, pixels)
-            progress.note(f"training {number + 1} of {len(self.conditions)}: {job.name}")
-            net = workshop.train(job, partial(self._network, one.seed), _nothing, progress)
-            self.run.store.write_shard(number, self._measure(net, one.group, tried, told), {})
+            progress.note(f"training {place} of {len(each)}: {job.name}")
+            net = workshop.train(job, partial(self.network, one.seed), None, progress)
+            self.run.store.write_shard(shard, self._measure(net, one.group, tried, told), {})
             progress.advance(budget.forward_passes)
             workshop.forget(job)
-        result = self._result(tuple(warnings))
-        self.run.keep(result.to_dict(), result.warnings, {})
-        return result
 
-    def budget(self, precision: str) -> Budget:
-        """What the whole will cost, measured on a few steps and forward passes."""
-        net, train, recipe = self._network(0), self.split.train, self.settings.recipe
-        x = self.views[0].all(train.pixels[: max(recipe.batch_size, 256)])
-        kind, each = measure_training(net, x, train.labels, recipe, self.device, precision)
-        used = recipe.steps(len(train)) * min(recipe.batch_size, len(train))
-        trainings, passes = len(self.conditions), len(self.held_out) * 2 * (1 + len(self.perturbations))
-        took = measure_passes(net, x, self.device) * passes
-        return Budget(trainings, recipe.epochs, used, each * used, trainings, passes, took, kind)
-
-    def _network(self, s: int) -> nn.Module:
-        channels = self.split.train.pixels.shape[1]
-        statistics = ([0.5] * channels, [CONTRAST] * channels)
-        return self.settings.recipe.network(self.split.n_classes, statistics, stream(self.settings.seed, "training", s))
-
-    def _identity(self, precision: str) -> dict[str, Any]:
-        return {
-            "settings": {**self.settings.to_dict(), "precision": precision, "demo": self.demo},
-            "perturbations": [str(one) for one in self.perturbations],
-            "train": dict(self.split.train.identity()),
-            "held_out": dict(self.split.held_out.identity()),
-            "execution": execution_identity(self.device),
-        }
+    def result(self, warnings: tuple[str, ...]) -> FeatureSnrResult:
+        """The result of all trainings, and the native SNR of what they were trained on."""
+        settings, split, data = self.settings, self.split, self.held_out
+        snr = [
+            spectral_snr(data.floats, one, bands=settings.groups, seed=settings.seed, confidence=settings.confidence)
+            for one in self.perturbations
+        ]
+        rows = [self.run.store.read_shard(number)[0] for number in range(len(self.conditions))]
+        facts = {
+            "data_name": split.train.data.name, "held_out_name": split.held_out.data.name, "demo": self.demo,
+            "n_train": len(split.train), "n_images": len(data), "n_classes": split.n_classes,
+            "image_size": tuple(split.train.pixels.shape[-2:]), "perturbations": tuple(settings.called()),
+        }  # fmt: skip
+        return summarise(rows, snr, settings, facts, warnings)
 
     def _training_images(self, group: int, injected: bool) -> tuple[Tensor, Mapping[str, float]]:
         """What networks of a group are trained on, and what came of the noise injected before."""
@@ -204,7 +183,7 @@ class _Study:
     def _job(self, one: _Condition, pixels: Tensor) -> Job:
         name = f"{self.settings.names[one.group].replace(' ', '-')}{'-injected' * one.injected}-seed-{one.seed}"
         labels = self.split.train.labels
-        return Job(name, stream(self.settings.seed, "training", one.seed), pixels, labels, torch.zeros(len(labels)) > 0)
+        return Job(name, self.training_seed(one.seed), pixels, labels, torch.zeros(len(labels)) > 0)
 
     def _perturbed(self) -> list[Tensor]:
         """The held-out images, clean and under every perturbation: uint8 or float32 in [0, 1]."""
@@ -221,28 +200,9 @@ class _Study:
                     predicted = torch.cat(
                         [
                             net(view.apply(chunk).to(self.device)).argmax(1).cpu()
-                            for chunk in torch.split(images, _BATCH)
+                            for chunk in torch.split(images, self.batch_size)
                         ]
                     )
                     right.append((predicted == labels).numpy())
         columns: dict[str, Any] = {"id": self.held_out.ids, "right": np.stack(right, axis=1).astype(np.uint8)}
         return columns | {name: np.full(len(labels), float(value)) for name, value in told.items()}
-
-    def _result(self, warnings: tuple[str, ...]) -> FeatureSnrResult:
-        settings, split = self.settings, self.split
-        data: Images = self.held_out
-        snr = [
-            spectral_snr(data.floats, one, bands=settings.groups, seed=settings.seed, confidence=settings.confidence)
-            for one in self.perturbations
-        ]
-        rows = [self.run.store.read_shard(number)[0] for number in range(len(self.conditions))]
-        facts = {
-            "data_name": split.train.data.name, "held_out_name": split.held_out.data.name, "demo": self.demo,
-            "n_train": len(split.train), "n_images": len(data), "n_classes": split.n_classes,
-            "image_size": tuple(split.train.pixels.shape[-2:]), "perturbations": tuple(settings.called()),
-        }  # fmt: skip
-        return summarise(rows, snr, settings, facts, warnings)
-
-
-def _nothing(done: int, net: nn.Module, facts: EpochFacts) -> None:
-    """Nothing is read while these networks train."""

@@ -12,8 +12,7 @@ from spectrobe.engine.absence import DEFAULT_ABSENCE
 from spectrobe.errors import InputError
 from spectrobe.game.intervals import check_confidence
 from spectrobe.game.values import DEFAULT_VALUE
-from spectrobe.models.zoo_networks import Architecture
-from spectrobe.studies.training.recipe import Recipe
+from spectrobe.studies.training.recipe import Recipe, check_counts
 
 RATES = (0.0, 0.2, 0.4, 0.6, 0.8)
 DEMO: dict[str, Any] = {
@@ -51,8 +50,7 @@ class Settings:
             )
         if self.kind not in KINDS:
             raise InputError(f"expected label noise of kind {' or '.join(KINDS)}, got {self.kind!r}")
-        if isinstance(self.seeds, bool) or not isinstance(self.seeds, int) or self.seeds < 1:
-            raise InputError(f"expected seeds of at least 1, got {self.seeds!r}")
+        check_counts(self, seeds=1)
         check_confidence(self.confidence)
 
     @classmethod
@@ -61,7 +59,7 @@ class Settings:
         bands: int | str | BandPartition, **more: Any,
     ) -> Settings:  # fmt: skip
         """Settings from what a caller gives."""
-        recipe = Recipe(Architecture.parse(arch), epochs, batch_size, rate)
+        recipe = Recipe.of(arch, epochs, batch_size, rate)
         ascending = tuple(sorted(float(one) if isinstance(one, int | float) else one for one in rates))
         return cls(ascending, kind, seeds, recipe, BandPartition.of(bands), **more)
 
@@ -73,11 +71,9 @@ class Settings:
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Settings:
         """The settings that `to_dict` described."""
-        recipe = dict(content["recipe"])
-        recipe["architecture"] = Architecture.parse(recipe["architecture"])
+        recipe, bands = Recipe.from_dict(content["recipe"]), BandPartition.from_dict(content["bands"])
         own = {name: content[name] for name in _PLAIN}
-        bands = BandPartition.from_dict(content["bands"])
-        return cls(rates=tuple(content["rates"]), recipe=Recipe(**recipe), bands=bands, **own)
+        return cls(rates=tuple(content["rates"]), recipe=recipe, bands=bands, **own)
 
 
 _PLAIN = ("kind", "seeds", "value", "absence", "forward_passes", "confidence", "seed")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,24 +12,19 @@ from torch import nn
 from spectrobe.bands import BandPartition
 from spectrobe.data.label_noise import LabelNoise, noisy_labels
 from spectrobe.engine.absence import DEFAULT_ABSENCE
-from spectrobe.engine.opening import execution_identity
-from spectrobe.engine.progress import Progress, Silent
-from spectrobe.engine.run import StudyRun, open_run
-from spectrobe.engine.sources import Sources
+from spectrobe.engine.progress import Progress
 from spectrobe.game.values import DEFAULT_VALUE
-from spectrobe.models.base import Geometry
 from spectrobe.seeding import stream
 from spectrobe.studies.label_noise.result import LabelNoiseResult, summarise
 from spectrobe.studies.label_noise.settings import DEMO, RATES, Settings
-from spectrobe.studies.training.budget import Budget, measure_passes, measure_training
-from spectrobe.studies.training.defaults import DEMO_DATA, DEMO_WARNING, chosen, is_demo
-from spectrobe.studies.training.images import Split, open_split
+from spectrobe.studies.training.budget import Budget
+from spectrobe.studies.training.defaults import chosen, is_demo
 from spectrobe.studies.training.job import EpochFacts, Job
 from spectrobe.studies.training.readings import FOLDER, Stored
-from spectrobe.studies.training.train import Workshop, require_lightning, training_device
+from spectrobe.studies.training.study import Size, TrainingStudy, carry_out
+from spectrobe.studies.training.train import Workshop
 from spectrobe.studies.watch.probe import Probe
 
-KIND = "label_noise"
 _USUAL: dict[str, Any] = {
     "rates": RATES, "epochs": 12, "batch_size": 128, "arch": "resnet", "bands": 8, "forward_passes": 10_000,
 }  # fmt: skip
@@ -77,78 +70,83 @@ def label_noise(
 
     Raises InputError for bad input, MissingExtraError without Lightning, RunFolderError for a folder of another run.
     """
-    progress = progress or Silent()
-    require_lightning("the study label-noise")
-    demo = is_demo(data)
-    given: dict[str, Any] = {"rates": rates, "epochs": epochs, "batch_size": batch_size, "arch": arch, "bands": bands,
-             "forward_passes": forward_passes}  # fmt: skip
-    found = chosen(given, _USUAL, DEMO if demo else None)
+    given: dict[str, Any] = {
+        "rates": rates, "epochs": epochs, "batch_size": batch_size, "arch": arch, "bands": bands,
+        "forward_passes": forward_passes,
+    }  # fmt: skip
     settings = Settings.of(
-        kind=kind, seeds=seeds, rate=rate, value=value, absence=absence, confidence=confidence, seed=seed, **found
-    )
-    where = training_device(device)
-    with ExitStack() as stack:
-        run = open_run(KIND, out, FOLDER, stack)
-        split = open_split(
-            DEMO_DATA if demo else data, test, images=images, size=size, for_data=for_data, seed=seed, progress=progress
-        )
-        study = _Study(run, settings, split, where, demo)
-        if budget_only:
-            progress.note(str(study.budget(precision)))
-            return None
-        return study.run_all(precision, progress)
+        kind=kind, seeds=seeds, rate=rate, value=value, absence=absence, confidence=confidence, seed=seed,
+        **chosen(given, _USUAL, DEMO if is_demo(data) else None),
+    )  # fmt: skip
+    return carry_out(
+        _Study, settings, data, test, images=images, size=size, for_data=for_data, precision=precision, device=device,
+        budget_only=budget_only, out=out, progress=progress,
+    )  # fmt: skip
 
 
-class _Study:
+class _Study(TrainingStudy[Settings, LabelNoiseResult]):
     """One call."""
 
-    def __init__(self, run: StudyRun, settings: Settings, split: Split, device: torch.device, demo: bool) -> None:
-        self.run, self.settings, self.split, self.device, self.demo = run, settings, split, device, demo
-        held_out = split.held_out
+    kind, rows = "label_noise", FOLDER
+
+    def prepare(self) -> None:
+        """The images that profiles are read on, and all noise, verified."""
+        settings, held_out = self.settings, self.split.held_out
         self.probe = Probe.of(
             (held_out.floats, held_out.labels), bands=settings.bands, value=settings.value, absence=settings.absence,
-            forward_passes=settings.forward_passes, num_classes=split.n_classes, confidence=settings.confidence,
+            forward_passes=settings.forward_passes, num_classes=self.split.n_classes, confidence=settings.confidence,
             seed=settings.seed,
         )  # fmt: skip
         self.noise = [[self._noise(rate, s) for s in range(settings.seeds)] for rate in settings.rates]
 
-    def run_all(self, precision: str, progress: Progress) -> LabelNoiseResult:
-        """Train and read what is missing; the result of all."""
-        settings, recipe = self.settings, self.settings.recipe
-        readings = len(settings.rates) * settings.seeds * recipe.epochs
+    @property
+    def size(self) -> Size:
+        """A reading of every epoch."""
+        trainings = len(self.settings.rates) * self.settings.seeds
+        return Size(trainings, trainings * self.settings.recipe.epochs, self.probe.plan.forward_passes)
 
-        def settle() -> Mapping[str, Any]:
-            budget = self.budget(precision)
-            return {"batch_size": self.probe.game.batch_size, "precision": budget.precision, "budget": asdict(budget)}
+    @property
+    def batch_size(self) -> int:
+        """Of readings."""
+        return self.probe.game.batch_size
 
-        warnings = [*self.split.notes, *([DEMO_WARNING] if self.demo else [])]
-        self.run.begin(
-            self._identity(precision), Sources(self.split.held_out.data, Geometry()), self.split.order, settle,
-            progress=progress, warnings=warnings, shards=readings,
-        )  # fmt: skip
-        done = self.run.finished(progress)
-        if done is not None:
-            return LabelNoiseResult.from_dict(done)
-        for warning in warnings:
-            progress.note(warning)
-        budget = Budget(**self.run.settled["budget"])
-        progress.note(str(budget))
-        progress.expect(readings * (3 * budget.images + budget.forward_passes))
-        workshop = Workshop(recipe, self.device, self.run.settled["precision"], self.run.folder)
-        for number, (job, shards) in enumerate(self._jobs()):
-            self._train(workshop, job, shards, f"training {number + 1} of {budget.trainings}: {job.name}", progress)
-        result = self._result(tuple(warnings))
-        self.run.keep(result.to_dict(), result.warnings, {})
-        return result
+    def network(self, s: int) -> nn.Module:
+        """The network of seed number s, with its first weights."""
+        return self.settings.recipe.network(self.split.n_classes, self.split.train.statistics, self.training_seed(s))
 
-    def budget(self, precision: str) -> Budget:
-        """What the whole will cost, measured on a few steps and forward passes."""
-        net, train, recipe = self._network(0), self.split.train, self.settings.recipe
-        kind, each = measure_training(net, train.pixels, train.labels, recipe, self.device, precision)
-        used = recipe.steps(len(train)) * min(recipe.batch_size, len(train))
-        trainings, passes = len(self.settings.rates) * self.settings.seeds, self.probe.plan.forward_passes
-        took = measure_passes(net, train.pixels, self.device) * passes
-        return Budget(trainings, recipe.epochs, used, each * used, trainings * recipe.epochs, passes, took, kind)
+    def read(self, content: Mapping[str, Any]) -> LabelNoiseResult:
+        """The result that result.json holds."""
+        return LabelNoiseResult.from_dict(content)
+
+    def train_all(self, workshop: Workshop, budget: Budget, progress: Progress) -> None:
+        """Rates take turns, so that seeds are complete one by one."""
+        each = [(r, s) for s in range(self.settings.seeds) for r in range(len(self.settings.rates))]
+        for number, (r, s) in enumerate(each, start=1):
+            job, shards = self._job(r, s), self._shards(r, s)
+            kept = set(self.run.store.shards()) & set(shards)
+            if len(kept) == len(shards):
+                progress.advance(budget.of_training + len(shards) * budget.forward_passes)
+            else:
+                begun = f", from epoch {len(kept) + 1}" if kept else ""
+                progress.note(f"training {number} of {len(each)}: {job.name}{begun}")
+                self._train(workshop, job, s, shards, progress)
+            workshop.forget(job)
+
+    def result(self, warnings: tuple[str, ...]) -> LabelNoiseResult:
+        """The result of all readings."""
+        settings, split, size = self.settings, self.split, self.size
+        stored = [
+            [[Stored.read(self.run.store, shard) for shard in self._shards(r, s)] for s in range(settings.seeds)]
+            for r in range(len(settings.rates))
+        ]
+        facts = {
+            "data_name": split.train.data.name, "held_out_name": split.held_out.data.name, "demo": self.demo,
+            "n_train": len(split.train), "n_held_out": len(split.held_out), "n_classes": split.n_classes,
+            "design": self.probe.plan.design, "image_size": tuple(split.train.pixels.shape[-2:]),
+            "forward_passes": size.readings * size.forward_passes,
+        }  # fmt: skip
+        noise = tuple(tuple(one.to_dict() for one in row) for row in self.noise)
+        return summarise(stored, settings, noise, facts, warnings)
 
     def _noise(self, rate: float, s: int) -> LabelNoise:
         train = self.split.train
@@ -157,69 +155,34 @@ class _Study:
             seed=stream(self.settings.seed, "label noise", s),
         )  # fmt: skip
 
-    def _network(self, s: int) -> nn.Module:
-        seed = stream(self.settings.seed, "training", s)
-        return self.settings.recipe.network(self.split.n_classes, self.split.train.statistics, seed)
+    def _job(self, r: int, s: int) -> Job:
+        noise = self.noise[r][s]
+        return Job(
+            f"rate-{self.settings.rates[r]:g}-seed-{s}", self.training_seed(s), self.split.train.pixels,
+            torch.tensor(noise.labels), torch.tensor(noise.changed),
+        )  # fmt: skip
 
-    def _identity(self, precision: str) -> dict[str, Any]:
-        return {
-            "settings": {**self.settings.to_dict(), "precision": precision, "demo": self.demo},
-            "train": dict(self.split.train.identity()),
-            "held_out": dict(self.split.held_out.identity()),
-            "execution": execution_identity(self.device),
-        }
+    def _shards(self, r: int, s: int) -> range:
+        """The shards of a training's epochs."""
+        epochs = self.settings.recipe.epochs
+        first = (r * self.settings.seeds + s) * epochs
+        return range(first, first + epochs)
 
-    def _jobs(self) -> Iterator[tuple[Job, range]]:
-        """Each training, and the shards of its epochs; rates take turns, so that seeds are complete one by one."""
-        epochs, seeds, train = self.settings.recipe.epochs, self.settings.seeds, self.split.train
-        for s in range(seeds):
-            for r, rate in enumerate(self.settings.rates):
-                noise, first = self.noise[r][s], (r * seeds + s) * epochs
-                yield (
-                    Job(
-                        f"rate-{rate:g}-seed-{s}", stream(self.settings.seed, "training", s), train.pixels,
-                        torch.tensor(noise.labels), torch.tensor(noise.changed),
-                    ),
-                    range(first, first + epochs),
-                )  # fmt: skip
-
-    def _train(self, workshop: Workshop, job: Job, shards: range, said: str, progress: Progress) -> None:
+    def _train(self, workshop: Workshop, job: Job, s: int, shards: range, progress: Progress) -> None:
         """One training, from where it is; anew where a reading was lost that its checkpoint is past."""
-        s = int(job.name.rpartition("-")[2])
         for trusted in (True, False):
-            kept = set(self.run.store.shards()) & set(shards)
-            there = len(kept)
-            if there == len(shards):
-                if trusted:
-                    budget = self.run.settled["budget"]
-                    progress.advance(there * (3 * budget["images"] + budget["forward_passes"]))
-                break
-            progress.note(said + (f", from epoch {there + 1}" if there else ""))
+            kept, last = set(self.run.store.shards()) & set(shards), 0
+            if len(kept) == len(shards):
+                return
 
             def read(done: int, net: nn.Module, facts: EpochFacts, kept: set[int] = kept) -> None:
+                nonlocal last
                 if shards[done - 1] not in kept:
                     self.run.store.write_shard(shards[done - 1], Stored.of(self.probe, net, facts).columns(), {})
-                progress.advance(self.probe.plan.forward_passes)
+                progress.advance(self.probe.plan.forward_passes * (done - last))  # epochs of an earlier call too
+                last = done
 
-            workshop.train(job, lambda: self._network(s), read, progress, trusted=trusted and _contiguous(kept, shards))
-        workshop.forget(job)
-
-    def _result(self, warnings: tuple[str, ...]) -> LabelNoiseResult:
-        settings, split, probe = self.settings, self.split, self.probe
-        epochs = settings.recipe.epochs
-        stored = [
-            [[Stored.read(self.run.store, (r * settings.seeds + s) * epochs + e) for e in range(epochs)]
-             for s in range(settings.seeds)]
-            for r in range(len(settings.rates))
-        ]  # fmt: skip
-        facts = {
-            "data_name": split.train.data.name, "held_out_name": split.held_out.data.name, "demo": self.demo,
-            "n_train": len(split.train), "n_held_out": len(split.held_out), "n_classes": split.n_classes,
-            "design": probe.plan.design, "image_size": tuple(split.train.pixels.shape[-2:]),
-            "forward_passes": probe.plan.forward_passes * len(settings.rates) * settings.seeds * epochs,
-        }  # fmt: skip
-        noise = tuple(tuple(one.to_dict() for one in row) for row in self.noise)
-        return summarise(stored, settings, noise, facts, warnings)
+            workshop.train(job, lambda: self.network(s), read, progress, trusted=trusted and _contiguous(kept, shards))
 
 
 def _contiguous(kept: set[int], shards: range) -> bool:

@@ -14,7 +14,11 @@ from spectrobe.studies.training.recipe import Recipe
 from spectrobe.studies.words import duration
 
 PRECISIONS = ("auto", "float32", "bfloat16")
-_TRIED, _STEPS, _WORTH = 32, 4, 1.1
+PASSES = 3
+"""Forward passes that a training step costs an image: the backward pass takes about as long as two."""
+TRIED = 256
+"""Images that forward passes are timed on."""
+_FEW, _STEPS, _WORTH = 32, 4, 1.1
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,16 @@ class Budget:
         """In all."""
         return self.trainings * self.epochs * self.seconds_an_epoch + self.readings * self.seconds_a_reading
 
+    @property
+    def of_training(self) -> int:
+        """What one training is worth in passes of an image."""
+        return PASSES * self.images * self.epochs
+
+    @property
+    def work(self) -> int:
+        """In all, in passes of an image, as progress counts them."""
+        return self.trainings * self.of_training + self.readings * self.forward_passes
+
     def __str__(self) -> str:
         total = self.readings * self.forward_passes
         return (
@@ -60,7 +74,7 @@ def measure_training(
     net = net.to(device)
     chosen = precision
     if precision == "auto":
-        took = {kind: _step(net, pixels[:_TRIED], labels[:_TRIED], recipe, device, kind, 1) for kind in PRECISIONS[1:]}
+        took = {kind: _step(net, pixels[:_FEW], labels[:_FEW], recipe, device, kind, 1) for kind in PRECISIONS[1:]}
         chosen = "bfloat16" if took["bfloat16"] * _WORTH < took["float32"] else "float32"
     batch = min(recipe.batch_size, len(pixels))
     return chosen, _step(net, pixels[:batch], labels[:batch], recipe, device, chosen, _STEPS) / batch
@@ -68,7 +82,7 @@ def measure_training(
 
 def measure_passes(net: nn.Module, pixels: Tensor, device: torch.device) -> float:
     """Seconds of one forward pass in eval mode."""
-    x = _float(pixels[:256]).to(device).contiguous(memory_format=torch.channels_last)
+    x = _float(pixels[:TRIED]).to(device).contiguous(memory_format=torch.channels_last)
     net = net.to(device).eval()
     with torch.inference_mode():
         net(x)

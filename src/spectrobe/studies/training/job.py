@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from torch import Tensor
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,3 +37,7 @@ class EpochFacts:
     loss: float
     accuracy: float
     fitted: float
+
+
+AtEpochEnd = Callable[[int, nn.Module, EpochFacts], None]
+"""(epochs done, network, facts)"""

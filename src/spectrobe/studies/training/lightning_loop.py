@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,13 +23,9 @@ from spectrobe.engine.phases import reach
 from spectrobe.engine.progress import Progress
 from spectrobe.errors import SpectrobeError
 from spectrobe.seeding import torch_generator
-from spectrobe.studies.training.job import EpochFacts, Job
+from spectrobe.studies.training.budget import PASSES
+from spectrobe.studies.training.job import AtEpochEnd, EpochFacts, Job
 from spectrobe.studies.training.recipe import Recipe
-
-PASSES = 3
-"""Forward passes that a training step costs an image: the backward pass takes about as long as two."""
-AtEpochEnd = Callable[[int, nn.Module, EpochFacts], None]
-"""(epochs done, network, facts)"""
 
 
 def fit(
@@ -38,7 +34,7 @@ def fit(
     recipe: Recipe,
     device: torch.device,
     precision: str,
-    at_epoch_end: AtEpochEnd,
+    at_epoch_end: AtEpochEnd | None,
     checkpoint: Path | None,
     progress: Progress,
 ) -> None:
@@ -145,7 +141,7 @@ class _Module(LightningModule):
 class _AtEpochEnd(Callback):
     """What the study does after each epoch, then the checkpoint: written aside and renamed."""
 
-    def __init__(self, act: AtEpochEnd, checkpoint: Path | None) -> None:
+    def __init__(self, act: AtEpochEnd | None, checkpoint: Path | None) -> None:
         self.act, self.checkpoint = act, checkpoint
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -154,7 +150,8 @@ class _AtEpochEnd(Callback):
             raise SpectrobeError(
                 f"the loss of {pl_module.job.name} is not finite in epoch {done}: give a lower learning rate"
             )
-        self.act(done, pl_module.net, facts)
+        if self.act is not None:
+            self.act(done, pl_module.net, facts)
         if self.checkpoint is not None:
             aside = self.checkpoint.with_suffix(".part")
             aside.parent.mkdir(parents=True, exist_ok=True)
@@ -172,6 +169,12 @@ class _Bar(ProgressBar):
 
     def disable(self) -> None:
         """Nothing to do: the run's own progress may be silent."""
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """What an earlier call did."""
+        job, recipe = pl_module.job, pl_module.recipe
+        an_epoch = recipe.steps(len(job)) * min(recipe.batch_size, len(job))
+        self.progress.advance(PASSES * an_epoch * trainer.current_epoch)
 
     def on_train_batch_end(self, *of_step: Any, **more: Any) -> None:
         """So many images more."""

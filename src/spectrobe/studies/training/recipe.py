@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -32,12 +33,14 @@ class Recipe:
     weight_decay: float = 5e-4
 
     def __post_init__(self) -> None:
-        for name, least in (("epochs", 1), ("batch_size", 2)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise InputError(f"expected {name} of at least {least}, got {value!r}")
+        check_counts(self, epochs=1, batch_size=2)
         if not self.rate > 0:
             raise InputError(f"expected a learning rate above 0, got {self.rate!r}")
+
+    @classmethod
+    def of(cls, arch: str, epochs: int, batch_size: int, rate: float) -> Recipe:
+        """The recipe that a caller gives."""
+        return cls(Architecture.parse(arch), epochs, batch_size, rate)
 
     def steps(self, images: int) -> int:
         """Of one epoch; a rest too small for a step of its own is left out, other images each time."""
@@ -68,3 +71,16 @@ class Recipe:
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
         return {**asdict(self), "architecture": str(self.architecture)}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Recipe:
+        """The recipe that `to_dict` described."""
+        return cls(**{**content, "architecture": Architecture.parse(content["architecture"])})
+
+
+def check_counts(settings: object, **least: int) -> None:
+    """Raise InputError unless these attributes are whole numbers of at least so many."""
+    for name, fewest in least.items():
+        value = getattr(settings, name)
+        if isinstance(value, bool) or not isinstance(value, int) or value < fewest:
+            raise InputError(f"expected {name} of at least {fewest}, got {value!r}")

@@ -13,7 +13,7 @@ from torch import nn
 from spectrobe.engine.progress import Progress
 from spectrobe.engine.store import RunFolder
 from spectrobe.errors import InputError, MissingExtraError
-from spectrobe.studies.training.job import EpochFacts, Job
+from spectrobe.studies.training.job import AtEpochEnd, Job
 from spectrobe.studies.training.recipe import Recipe
 
 
@@ -55,11 +55,15 @@ class Workshop:
         self,
         job: Job,
         make: Callable[[], nn.Module],
-        at_epoch_end: Callable[[int, nn.Module, EpochFacts], None],
+        at_epoch_end: AtEpochEnd | None,
         progress: Progress,
         trusted: bool = True,
     ) -> nn.Module:
-        """The trained network, in eval mode. trusted: whether a checkpoint may be gone on from."""
+        """The trained network, in eval mode.
+
+        at_epoch_end: called after each epoch, before its checkpoint is written.   trusted: whether a checkpoint may be
+        gone on from.
+        """
         from spectrobe.studies.training.lightning_loop import fit
 
         place = self.checkpoint(job)
