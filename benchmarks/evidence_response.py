@@ -12,11 +12,12 @@ Yin et al. 2019 (15.7 at 224 px, 4 at 32 px). With --out the run is kept there a
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 
 import torch
 
-from benchmarks.machine import SHARED, cifar10, cifar_resnet8, machine
+from benchmarks.machine import SHARED, cifar10, cifar_resnet8, ended, machine
 from spectrobe.studies.response.study import response
 
 PERTURBATIONS = "imagenet-c:1,imagenet-c:3,imagenet-c:5"
@@ -78,4 +79,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ended(main))

@@ -6,12 +6,13 @@ python -m benchmarks.evidence_robustness [--images 500] [--out runs/evidence-rob
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 
 import torch
 
 import spectrobe as sb
-from benchmarks.machine import cifar10, cifar_resnet8, machine
+from benchmarks.machine import cifar10, cifar_resnet8, ended, machine
 
 ITEMS = (
     "imagenet-c:3,pgd_linf:eps=1/255..8/255,square_linf:eps=2/255;queries=500,noise_linf:eps=1/255..8/255,deepfool_l2"
@@ -34,4 +35,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ended(main))

@@ -13,12 +13,13 @@ With --out the runs are kept there and go on where they were.
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from pathlib import Path
 
 import torch
 
-from benchmarks.machine import SHARED, machine
+from benchmarks.machine import SHARED, ended, machine
 from spectrobe.studies.snr.result import SnrResult, SnrStudy
 from spectrobe.studies.snr.study import snr_study
 from spectrobe.studies.snr.wording import PATTERNS, robust_text, slope_text
@@ -104,4 +105,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(ended(main))

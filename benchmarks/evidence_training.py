@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "cifar10"
+from benchmarks.machine import SHARED, ended
 
 
 def main() -> int:
@@ -63,7 +63,9 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("study", choices=["label-noise", "feature-snr"])
     parser.add_argument("--out", type=Path, help="the run folder (default runs/evidence-STUDY)")
-    parser.add_argument("--data", type=Path, default=SHARED, help="folder with train.parquet and test.parquet")
+    parser.add_argument(
+        "--data", type=Path, default=SHARED / "data" / "cifar10", help="folder with train.parquet and test.parquet"
+    )
     parser.add_argument("--arch", default="resnet:8")
     parser.add_argument("--epochs", type=int, help="of each training")
     parser.add_argument("--images", type=int, default=25_000, help="to train on")
@@ -80,4 +82,4 @@ def parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ended(main))

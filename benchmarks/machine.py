@@ -16,6 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from spectrobe.cli.terminal import say
+from spectrobe.errors import SpectrobeError
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
@@ -27,6 +30,18 @@ def machine() -> str:
         names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
         model = names[0] if names else model
     return f"{model}, {torch.get_num_threads()} threads, torch {torch.__version__}, Python {platform.python_version()}"
+
+
+def ended(main: Callable[[], int | None]) -> int:
+    """The exit code of a script: bad input is one line and 2, Ctrl-C one line and 130, as on spectrobe's command line."""
+    try:
+        return main() or 0
+    except SpectrobeError as error:
+        say(str(error))
+        return 2
+    except KeyboardInterrupt:
+        say("interrupted; what was done is kept where there is a run folder, and the same call goes on from it")
+        return 130
 
 
 def alternate(sides: dict[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 import spectrobe as sb
+from benchmarks.machine import ended
 from benchmarks.zoo import evidence
 from benchmarks.zoo.measuring import ABSENCES, Measuring, Sizes
 from benchmarks.zoo.questions import ONLY
@@ -102,4 +103,4 @@ def parse() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ended(main))

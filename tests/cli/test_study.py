@@ -50,6 +50,7 @@ def test_feature_snr(cli: Cli) -> None:
         (("label-noise", "demo", "--rates", "0,x"), "expected rates as numbers with commas"),
         (("feature-snr", "demo", "--groups", "0-1,2-9"), "got band 9"),
         (("feature-snr", "demo", "--inject", "-30"), "dB and more"),
+        (("feature-snr", "demo", "--inject", "5,10"), "expected --inject as an SNR in dB, such as 10, or none"),
         (("label-noise", "nowhere"), "no such folder"),
     ],
 )
@@ -58,6 +59,24 @@ def test_bad_input_is_one_line(cli: Cli, words: tuple[str, ...], said: str) -> N
     assert outcome.code == 2 and said in outcome.err
     assert len(outcome.err.strip().splitlines()) == 1
     assert not list(Path("runs").glob("*")) if Path("runs").exists() else True
+
+
+def test_every_study_has_the_options_of_trainings(cli: Cli) -> None:
+    """Said once, in `shared`: what a study takes in Python it takes on the command line."""
+    import inspect
+
+    for name in ("label_noise", "feature_snr"):
+        shown = cli("study", name.replace("_", "-"), "--help").out
+        named = {"batch_size": "batch", "budget_only": "budget", "perturbations": "perturb", "rate": "learning-rate"}
+        for option in set(inspect.signature(getattr(sb, name)).parameters) - {
+            "data",
+            "for_data",
+            "progress",
+            "inject_db",
+        }:
+            assert f"--{named.get(option, option).replace('_', '-')}" in shown, (name, option)
+    told = cli("study", "label-noise", "demo", "--rate", 0.05, "--budget", "--quiet")
+    assert (told.code, told.out) == (0, ""), "the learning rate was called --rate before"
 
 
 def test_an_unknown_study_names_the_help(cli: Cli) -> None:

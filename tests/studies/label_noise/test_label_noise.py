@@ -77,6 +77,8 @@ def test_words(result: LabelNoiseResult) -> None:
     [
         ({"rates": [0, 1.2]}, r"in \[0, 1\], got 1.2"),
         ({"rates": [0, -0.1]}, r"in \[0, 1\], got -0.1"),
+        ({"rates": ["0.2", 0]}, r"in \[0, 1\], got '0.2'"),
+        ({"rates": 0.2}, "0 among them.* got 0.2"),
         ({"rates": [0.2, 0.4]}, "0 among them"),
         ({"rates": [0, 0.2, 0.2]}, "rates that differ"),
         ({"kind": "odd"}, "symmetric or class-pair"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +9,7 @@ import typer
 
 from spectrobe.cli import options
 from spectrobe.cli.commands import decompose, robustness, snr
+from spectrobe.cli.signatures import parameters, taken, with_parameters
 from spectrobe.cli.terminal import Terminal
 from spectrobe.errors import InputError
 
@@ -62,7 +62,7 @@ def build_group() -> typer.Typer:
 
 def _priced(command: Callable[..., int], without: tuple[str, ...], price: Callable[..., Plan]) -> Callable[..., int]:
     """A command with the parameters of `command`, those of the job besides, that shows what `price` finds."""
-    own = [one for one in _parameters(command) if one.name not in without]
+    own = [one for one in parameters(command) if one.name not in without]
 
     def run(**given: Any) -> int:
         terminal = Terminal(given.pop("quiet"), given.pop("json"))
@@ -75,24 +75,13 @@ def _priced(command: Callable[..., int], without: tuple[str, ...], price: Callab
         terminal.show(found.summary())
         return 0
 
-    parameters = [*own, *_parameters(_job)]
-    run.__doc__ = f"What `{command.__module__.rpartition('.')[2]}` will take with these arguments; nothing is kept."
-    run.__signature__ = inspect.Signature(parameters, return_annotation=int)  # type: ignore[attr-defined]  # what typer reads
-    run.__annotations__ = {one.name: one.annotation for one in parameters} | {"return": int}
-    return run
-
-
-def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
-    return list(inspect.signature(function, eval_str=True).parameters.values())
+    name = command.__module__.rpartition(".")[2]
+    told = f"What `{name}` will take with these arguments; nothing is kept."
+    return with_parameters(run, [*own, *parameters(_job)], told)
 
 
 _FOR_MODEL = ("checkpoint", "num_classes", "mean", "std", "size", "crop", "interpolation", "allow_pickle")
 _FOR_DATA = ("class_map", "image_column", "label_column")
-
-
-def _taken(given: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    """These options, taken out of the others."""
-    return {name: given.pop(name) for name in names}
 
 
 def _opened(given: dict[str, Any]) -> dict[str, Any]:
@@ -101,7 +90,7 @@ def _opened(given: dict[str, Any]) -> dict[str, Any]:
 
     given["batch_size"] = options.number_or_auto(given["batch_size"])
     opened = open_both(
-        given.pop("model"), given.pop("data"), given.pop("device"), _taken(given, _FOR_MODEL), _taken(given, _FOR_DATA)
+        given.pop("model"), given.pop("data"), given.pop("device"), taken(given, _FOR_MODEL), taken(given, _FOR_DATA)
     )
     return {**dict(zip(("model", "data", "device"), opened, strict=True)), **given}
 
@@ -127,7 +116,7 @@ def _robustness(given: dict[str, Any], progress: Progress) -> Plan:
 def _snr(given: dict[str, Any], progress: Progress) -> Plan:
     from spectrobe.studies.plan.study import plan_snr
 
-    job = _taken(given, tuple(one.name for one in _parameters(_job)))
+    job = taken(given, tuple(one.name for one in parameters(_job)))
     given["batch_size"] = options.number_or_auto(given["batch_size"])
     snr.check(given)
     data, specs, settings = snr.opened(given)

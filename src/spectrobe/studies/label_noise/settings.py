@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 from spectrobe.bands import BandPartition
@@ -40,9 +41,6 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for rate in self.rates:
-            if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate <= 1:
-                raise InputError(f"expected rates of label noise in [0, 1], got {rate!r}")
         if len(set(self.rates)) < len(self.rates) or 0 not in self.rates:
             raise InputError(
                 f"expected rates that differ, 0 among them (the clean curve that others are compared with), got "
@@ -60,8 +58,7 @@ class Settings:
     ) -> Settings:  # fmt: skip
         """Settings from what a caller gives."""
         recipe = Recipe.of(arch, epochs, batch_size, rate)
-        ascending = tuple(sorted(float(one) if isinstance(one, int | float) else one for one in rates))
-        return cls(ascending, kind, seeds, recipe, BandPartition.of(bands), **more)
+        return cls(_ascending(rates), kind, seeds, recipe, BandPartition.of(bands), **more)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
@@ -74,6 +71,15 @@ class Settings:
         recipe, bands = Recipe.from_dict(content["recipe"]), BandPartition.from_dict(content["bands"])
         own = {name: content[name] for name in _PLAIN}
         return cls(rates=tuple(content["rates"]), recipe=recipe, bands=bands, **own)
+
+
+def _ascending(rates: Sequence[float]) -> tuple[float, ...]:
+    """Rates in order; InputError for what is no rate."""
+    given = [rates] if isinstance(rates, Real | str) else list(rates)
+    for rate in given:
+        if isinstance(rate, bool) or not isinstance(rate, Real) or not 0 <= float(rate) <= 1:
+            raise InputError(f"expected rates of label noise in [0, 1], got {rate!r}")
+    return tuple(sorted(map(float, given)))
 
 
 _PLAIN = ("kind", "seeds", "value", "absence", "forward_passes", "confidence", "seed")

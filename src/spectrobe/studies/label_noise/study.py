@@ -127,7 +127,8 @@ class _Study(TrainingStudy[Settings, LabelNoiseResult]):
             if len(kept) == len(shards):
                 progress.advance(budget.of_training + len(shards) * budget.forward_passes)
             else:
-                begun = f", from epoch {len(kept) + 1}" if kept else ""
+                goes_on = kept and (place := workshop.checkpoint(job)) is not None and place.exists()
+                begun = f", from epoch {len(kept) + 1}" if goes_on else ""
                 progress.note(f"training {number} of {len(each)}: {job.name}{begun}")
                 self._train(workshop, job, s, shards, progress)
             workshop.forget(job)
