@@ -12,7 +12,8 @@ from spectrobe.report.runs import Run
 from spectrobe.studies.decompose.result import DecomposeResult
 from spectrobe.studies.decompose.wording import GAINS, halfway
 from spectrobe.studies.relate.wording import headline
-from spectrobe.studies.response.wording import cutoff_sentence
+from spectrobe.studies.response.result import ResponseResult
+from spectrobe.studies.response.wording import claim_sentence, cutoff_sentence
 from spectrobe.studies.robustness.wording import sentence as robustness_sentence
 from spectrobe.studies.snr.result import SnrResult
 from spectrobe.studies.snr.wording import PATTERNS
@@ -62,10 +63,15 @@ def _beside_models(material: Material) -> list[str]:
     """What the other studies say, a sentence each."""
     return [
         *_perturbations(material), *_surviving(material), *_robustness(material),
-        *(_so_far(run) + cutoff_sentence(run.result) for run in material.of("response")[:_FEW]),
+        *(_so_far(run) + _response(run.result) for run in material.of("response")[:_FEW]),
         *(f"{headline(run.result)}." for run in material.of("relate")),
         *(run.result.sentence() for run in material.of("track", "label_noise", "feature_snr")[:_FEW]),
     ]  # fmt: skip
+
+
+def _response(result: ResponseResult) -> str:
+    """What low frequencies alone give, and whether the response predicts anything."""
+    return " ".join(filter(None, (cutoff_sentence(result), claim_sentence(result))))
 
 
 def direction(result: DecomposeResult) -> str:

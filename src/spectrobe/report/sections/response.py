@@ -16,7 +16,7 @@ from spectrobe.report.material import Material, grouped, told_apart
 from spectrobe.report.numbers import estimate_cell, interval, number, plural
 from spectrobe.report.runs import Run
 from spectrobe.report.sections.profiles import look_of
-from spectrobe.studies.response.wording import sentences
+from spectrobe.studies.response.wording import claim_sentences, sentences
 from spectrobe.studies.words import percent
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class _Line:
 def section(material: Material) -> Section | None:
     """Charts for each set of runs with the same bands, one table of single numbers, and the study's own sentences."""
     blocks: list[object] = []
-    for number_, runs in enumerate(grouped(material.of("response"), _shared)):
+    for number_, runs in enumerate(grouped(material.of("response"), shared)):
         labels = told_apart(runs, DIFFERING)
         blocks += [_panels(material, runs, labels, f"response-{number_}"), _numbers(runs, labels)]
         told = [f"{label}: {said.strip()}" for run, label in zip(runs, labels, strict=True) for said in _said(run)]
@@ -57,11 +57,13 @@ def section(material: Material) -> Section | None:
 
 
 def _said(run: Run) -> list[str]:
-    """The study's own sentences, but for what it cost."""
-    return sentences(run.result)[:-1]
+    """The study's own sentences, but for what it cost, and for a tested claim, which has a section of its own."""
+    elsewhere = [] if run.result.claim is None else claim_sentences(run.result)
+    return [sentence for sentence in sentences(run.result)[:-1] if sentence not in elsewhere]
 
 
-def _shared(run: Run) -> tuple[object, ...]:
+def shared(run: Run) -> tuple[object, ...]:
+    """Runs that agree in these share charts."""
     return str(run.result.bands), run.result.confidence, run.result.data_name
 
 
