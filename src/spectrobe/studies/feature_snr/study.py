@@ -142,7 +142,7 @@ class _Study:
 
         self.run.begin(
             self._identity(precision), Sources(self.split.held_out.data, Geometry()), self.split.order, settle,
-            progress=progress, warnings=warnings, shards=len(self.conditions),
+            progress=progress, warnings=warnings, shards=len(self.conditions), data_options=dict(self.split.said),
         )  # fmt: skip
         done = self.run.finished(progress)
         if done is not None:

@@ -124,7 +124,7 @@ class _Study:
         warnings = [*self.split.notes, *([DEMO_WARNING] if self.demo else [])]
         self.run.begin(
             self._identity(precision), Sources(self.split.held_out.data, Geometry()), self.split.order, settle,
-            progress=progress, warnings=warnings, shards=readings,
+            progress=progress, warnings=warnings, shards=readings, data_options=dict(self.split.said),
         )  # fmt: skip
         done = self.run.finished(progress)
         if done is not None:
