@@ -29,6 +29,13 @@ READING = (
     "has power. Unlike the profile above, none of them says what a band adds to the others."
 )
 DIFFERING = ("data_name", "n_images")
+_UNITS = {
+    "gradient norm": "nats per unit of pixel change",
+    "gradient centroid": "log2 cycles/pixel",
+    "channel centre": "cycles/pixel",
+    "channel bandwidth": "octaves",
+    "channel peak": "1 / noise power",
+}
 _ACCURACY = Axis("accuracy", 0.0, 1.0, round_ticks(0.0, 1.0, 5))
 
 
@@ -197,10 +204,14 @@ def _table(lines: Sequence[_Line], labels: Sequence[str], level: str) -> Table:
 def _numbers(runs: Sequence[Run], labels: Sequence[str]) -> Table:
     """Single numbers: a row each, a column a model."""
     names = list(dict.fromkeys(name for run in runs for name in run.result.numbers))
-    rows = tuple((Cell(name), *(_number(run.result.numbers.get(name)) for run in runs)) for name in names)
+    rows = tuple((Cell(_with_unit(name)), *(_number(run.result.numbers.get(name)) for run in runs)) for name in names)
     columns = ("number", *labels)
     caption = f"Single numbers, with {percent(runs[0].result.confidence)} intervals over images"
     return Table(caption, columns, rows, frozenset(range(1, len(columns))))
+
+
+def _with_unit(name: str) -> str:
+    return f"{name} ({_UNITS[name]})" if name in _UNITS else name
 
 
 def _number(estimate: Estimate | None) -> Cell:

@@ -68,7 +68,7 @@ def _spectra(material: Material, runs: Sequence[Run], labels: Sequence[str], spe
             )
             for i, (run, label, response) in enumerate(zip(runs, labels, responses, strict=True))
         )  # fmt: skip
-        points = _band_points(first.frequency, power, f"{name}, power", level, "open")
+        points = _band_points(first.frequency, power, f"{name}, power", level)
         own = Series(_POWER, "power of the perturbation", NEUTRAL, points, "dashed")
         told = f"{name}: {_most('most of its power', first, power[0])}; " + "; ".join(
             _most(f"{label} responds most", first, response[0])
@@ -92,14 +92,14 @@ def _as_shares(curve: Curve) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _band_points(
-    frequency: np.ndarray, shares: tuple[np.ndarray, np.ndarray], name: str, level: str, fill: str = "full"
+    frequency: np.ndarray, shares: tuple[np.ndarray, np.ndarray], name: str, level: str
 ) -> tuple[Point, ...]:
     points = []
     for f, value, (low, high) in zip(frequency.tolist(), shares[0].tolist(), shares[1].tolist(), strict=True):
         if isfinite(f) and f > 0 and isfinite(value):
             says = f"{name}\n{percent(round(value, 3))} of it at {f:.3g} cycles/pixel\n"
             says += f"{level} interval {percent(round(low, 3))} to {percent(round(high, 3))}"
-            points.append(Point(log2(f), value, (low, high), says=says, fill=fill))
+            points.append(Point(log2(f), value, (low, high), says=says))
     return tuple(points)
 
 
