@@ -109,6 +109,17 @@ class TestNames:
         names = model_names([("net", "abcdefgh"), ("net", "12345678"), ("net", "abcdefgh")], show_paths=False)
         assert [name.shown for name in names.values()] == ["net (abcdef)", "net (123456)"]
 
+    def test_two_checkpoints_are_told_apart_by_their_files_where_these_differ(self) -> None:
+        keys = [("net", "abcdefgh"), ("net", "12345678")]
+        for files, shown in (
+            (("/a/plain.pt", "/a/robust.pt"), ["net (plain)", "net (robust)"]),
+            (("/a/last.pt", "/b/last.pt"), ["net (abcdef)", "net (123456)"]),
+        ):
+            written = {key: f"net?checkpoint={file}&size=32" for key, file in zip(keys, files, strict=True)}
+            names = model_names(keys, False, written)
+            assert [name.shown for name in names.values()] == shown
+            assert [name.full for name in names.values()] == ["net (abcdef)", "net (123456)"]
+
     def test_a_run_that_does_not_know_the_weights_is_of_the_same_model(self) -> None:
         names = model_names([("net", "abcdefgh"), ("net", "")], show_paths=False)
         assert {name.shown for name in names.values()} == {"net"}

@@ -14,7 +14,7 @@ import pytest
 
 import spectrobe as sb
 from spectrobe.figures.style import looks
-from spectrobe.report.blocks import Section, Table
+from spectrobe.report.blocks import Section, Table, Text
 from spectrobe.report.charts.chart import Chart, Panels
 from spectrobe.report.commands import command_of
 from spectrobe.report.material import Material
@@ -233,6 +233,29 @@ class TestRobustness:
         table: Table = of(robustness.section(material(result)), Table)
         cell = table.rows[2][2]
         assert (cell.text, cell.detail) == ("not defined", "no gradients")
+
+    def test_models_under_other_corruptions_have_means_of_their_own(self) -> None:
+        def mean_of(model: str, *names: str) -> sb.RobustnessResult:
+            conditions = [condition(name) for name in names]
+            return hand_made({name: [1, 0] for name in names}, conditions, name=model)
+
+        both, other = mean_of("a", "fog:1", "fog:2", "snow:1", "snow:2"), mean_of("b", "fog:1", "fog:2", "frost:2")
+        panels: Panels = of(robustness.section(material(both, other)), Panels)
+        means = {chart.title: chart for chart in panels.charts if chart.title.startswith("mean")}
+        assert list(means) == ["mean of 2 corruptions (fog, snow)", "mean of 2 corruptions (fog, frost)"]
+        drawn = [[series.name for series in chart.series if series.points] for chart in means.values()]
+        assert drawn == [["a"], ["b"]]
+        alike: Panels = of(robustness.section(material(both, replace(both, settings=other.settings))), Panels)
+        assert alike.charts[0].title == "mean of 2 corruptions" and len(alike.charts[0].series) == 2
+
+    def test_runs_on_other_images_have_charts_of_their_own_and_it_is_said_why(self) -> None:
+        one = under("a", [1, 1, 0, 0])
+        other = replace(under("b", [1, 1, 1, 0]), settings=replace(one.settings, model_name="b", data_name="others"))
+        section = robustness.section(material(one, other))
+        assert section is not None
+        charts = [block for block in section.blocks if isinstance(block, Panels)]
+        assert [[series.name for series in panels.charts[0].series] for panels in charts] == [["a"], ["b"]]
+        assert f"they differ in images ({one.data_name}, others)" in of(section, Text).paragraphs[0]
 
 
 class TestScoreAgainstRobustness:

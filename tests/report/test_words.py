@@ -14,6 +14,7 @@ from spectrobe.report.runs import Run, open_runs
 from spectrobe.report.unfinished import Progress
 from spectrobe.report.words import answer, details, direction, how_sure, images_needed
 from tests.report.cases import coarse, labelled
+from tests.studies.response.cases import measure, one_band
 
 
 def told(*results: Any) -> tuple[str, str]:
@@ -93,6 +94,20 @@ class TestSeveralModels:
     def test_models_that_lean_alike_share_a_sentence(self, low: sb.DecomposeResult) -> None:
         other = replace(low, settings=replace(low.settings, model_name="other"))
         assert told(low, other)[0] == "coarse and other lean on coarse structure, the low spatial frequencies."
+
+    def test_models_measured_in_other_bands_are_not_compared(self, low: sb.DecomposeResult) -> None:
+        other = replace(low, settings=replace(low.settings, model_name="other", bands=sb.BandPartition.octaves(4)))
+        said = told(scored(other, -0.2, -0.3, -0.1), low)[0]
+        assert said == (
+            "Measured by usable-information in bands octaves:4: other leans on fine detail, the high spatial "
+            "frequencies. Measured by usable-information in bands square:4: coarse leans on coarse structure, the low "
+            "spatial frequencies. Only what was measured alike can be compared."
+        )
+
+    def test_what_cut_offs_say_names_its_model(self) -> None:
+        found = measure(*one_band(40))
+        said = told(found, replace(found, settings=replace(found.settings, model_name="other")))
+        assert said[0].startswith(f"{found.model_name}: what lies below") and said[1].startswith("other: what lies")
 
 
 class TestPerturbations:

@@ -81,8 +81,11 @@ def open_data(
         options.refuse("data that is open already", "class_map", "image_column", "label_column", "split")
         return data
     if isinstance(data, str | PathLike):
-        return _open_string(str(fspath(data)), options)
-    return _open_object(data, options)
+        opened = _open_string(str(fspath(data)), options)
+    else:
+        opened = _open_object(data, options)
+    opened.said = options.said
+    return opened
 
 
 def source_names() -> list[str]:

@@ -6,7 +6,8 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from os import PathLike
+from os import PathLike, fspath
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ class ImageData(ABC):
     class_names: the name of each class index, where known.
     in_memory: pixels are at hand, so that worker processes have nothing to decode.
     unlabelled_because: when labels is None, why, and what would give labels (a part of a sentence).
+    said: what was said beside the data string (or object) to open it, JSON-able: class_map, image_column, label_column.
     """
 
     name: str
@@ -36,6 +38,7 @@ class ImageData(ABC):
     class_names: tuple[str, ...] | None = None
     in_memory: bool = False
     unlabelled_because: str | None = None
+    said: Mapping[str, Any] = MappingProxyType({})
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -85,11 +88,21 @@ class DataOptions:
     split: str | None = None
     labelled: bool = True
 
+    @property
+    def said(self) -> dict[str, Any]:
+        """The wishes about images and labels that were given, JSON-able: a class map as its path, or as its entries."""
+        given = {name: getattr(self, name) for name in ("class_map", "image_column", "label_column")}
+        return {name: _plain(wish) for name, wish in given.items() if wish is not None}
+
     def refuse(self, source: str, *names: str) -> None:
         """Raise InputError when a wish that `source` cannot follow was given, instead of dropping it."""
         for name in names:
             if getattr(self, name) is not None:
                 raise InputError(f"{name}={getattr(self, name)!r} says nothing about {source}: leave it out")
+
+
+def _plain(wish: ClassMap) -> object:
+    return {str(name): entry for name, entry in wish.items()} if isinstance(wish, Mapping) else fspath(wish)
 
 
 def identity_of(

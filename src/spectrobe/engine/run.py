@@ -107,6 +107,7 @@ class StudyRun:
                 "command": self.kind,
                 "identity": identity,
                 "settled": dict(settle()),
+                **_said(sources),
                 **more,
                 **_listed(sources, order),
                 "environment": environment(),
@@ -252,6 +253,11 @@ def refuse_other_kind(folder: RunFolder, kind: str) -> None:
 
 def _failure(index: int) -> str:
     return f"{_FAILED}/{index:06d}.txt"
+
+
+def _said(sources: Sources) -> dict[str, Any]:
+    """What was said beside the data to open them, so that a report can say it again; nothing where nothing was."""
+    return {"data_options": dict(sources.data.said)} if sources.data.said else {}
 
 
 def _listed(sources: Sources, order: np.ndarray) -> dict[str, Any]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from spectrobe.bands import BandPartition
 from spectrobe.engine.run import COMMANDS
+from spectrobe.errors import InputError
+from spectrobe.perturbations import parse_perturbations
 from spectrobe.report.runs import Run
 
 Words = list[str]
@@ -22,7 +24,7 @@ def command_of(run: Run) -> str:
         return f"spectrobe {run.kind} ...  (made from Python: no run.json says how)"
     words = _WRITTEN.get(run.kind, _plain)(run)
     command = COMMANDS.get(run.kind, run.kind).split()
-    return shlex.join(["spectrobe", *command, *words, *_loading(run.identity)])
+    return shlex.join(["spectrobe", *command, *words, *_read_with(run), *_loading(run.identity)])
 
 
 def _decompose(run: Run) -> Words:
@@ -39,7 +41,7 @@ def _response(run: Run) -> Words:
     identity, settings, selection = _parts(run)
     words = [_model(run), settings["data_name"]]
     items = [one["name"] for one in identity.get("conditions") or []]
-    words += ["--perturb", ",".join(items)] if items else []
+    words += _perturb([*items, *_refused(identity)])
     words += ["--bands", str(BandPartition.from_dict(settings["bands"]))]
     words += ["--powers", ",".join(map(repr, settings["powers"])), "--under", settings["under"] or "none"]
     for name in ("absence", "confidence", "seed"):
@@ -55,22 +57,27 @@ def _snr(run: Run) -> Words:
     identity, settings, selection = _parts(run)
     words = [settings["data_name"], "--bands", str(BandPartition.from_dict(settings["bands"]))]
     items = [one["item"] for one in identity.get("perturbations") or []]
-    words += ["--perturb", ",".join(items)] if items else ["--against", "NOISY"]
+    words += _perturb([*items, *_refused(identity)]) or ["--against", "NOISY"]
     words += ["--model", _model(run)] if settings["model_name"] else []
     for name in ("dc", "summary", "confidence", "seed"):
         words += [f"--{name}", str(settings[name])]
     words += _given(settings, "border", "quantize") + ["--luminance"] * bool(settings["luminance"])
+    words += ["--labels", "prediction"] if settings.get("labels") == "prediction" else []
     return words + _given(selection, "size", "patch", "images")
 
 
 def _robustness(run: Run) -> Words:
     identity, settings, selection = _parts(run)
     words = [_model(run), settings["data_name"]]
-    items = [one["name"] for one in identity.get("conditions") or [] if one["kind"] != "folder"]
-    words += ["--perturb", ",".join(items)] if items else []
+    conditions = identity.get("conditions") or []
+    stored = [one for one in conditions if "digest" in one["settings"]]
+    items = [one["name"] for one in conditions if one not in stored]
+    words += _perturb([*items, *_refused(identity)])
     for name in ("confidence", "seed"):
         words += [f"--{name}", str(settings[name])]
-    words += ["--against", "NOISY"] if any(one["kind"] == "folder" for one in identity.get("conditions") or []) else []
+    kinds = {one["kind"] for one in stored}
+    words += ["--against", "NOISY"] * ("folder" in kinds) + ["--tree", "ROOT"] * ("corruption" in kinds)
+    words += ["--relative-to", "RUN"] if getattr(run.result, "reference", None) else []
     return words + _given(selection, "images") + _asked(identity)
 
 
@@ -98,6 +105,22 @@ def _plain(run: Run) -> Words:
     return [str(name) for name in names if name]
 
 
+def _perturb(items: Sequence[str]) -> Words:
+    return ["--perturb", ",".join(items)] if items else []
+
+
+def _refused(identity: Mapping[str, Any]) -> list[str]:
+    """Perturbations that were asked for and could not be measured: the same call asks for them again."""
+    return [name for name in identity.get("refused") or {} if _is_item(name)]
+
+
+def _is_item(name: str) -> bool:
+    try:
+        return bool(parse_perturbations(name))
+    except InputError:
+        return False
+
+
 def _parts(run: Run) -> tuple[Mapping[str, Any], Mapping[str, Any], Mapping[str, Any]]:
     """What run.json says: all of it, the settings, which images were chosen."""
     identity = run.identity
@@ -117,6 +140,14 @@ def _asked(identity: Mapping[str, Any]) -> Words:
     return _given(asked, "precision", "batch_size")
 
 
+def _read_with(run: Run) -> Words:
+    """How the images and labels were read, where that was said; a class map that was no file stands as CLASSES.json."""
+    said = dict(run.about.get("data_options") or {})
+    if isinstance(said.get("class_map"), Mapping):
+        said["class_map"] = "CLASSES.json"
+    return _given(said, "class_map", "image_column", "label_column")
+
+
 def _loading(identity: Mapping[str, Any]) -> Words:
     loader = identity.get("loader")
     return ["--on-bad-image", "skip"] if isinstance(loader, Mapping) and loader.get("on_bad_image") == "skip" else []
@@ -128,9 +159,13 @@ def _study(run: Run) -> Words:
     recipe, train, held_out = settings["recipe"], identity["train"]["name"], identity["held_out"]["name"]
     words = ["demo" if settings.get("demo") else train]
     words += ["--test", held_out] if held_out != train else []
+    said = run.about.get("data_options")
+    # earlier runs do not say what was asked for
+    images = (identity["train"]["images"] if held_out != train else None) if said is None else said.get("images")
     for option, value in (
         ("arch", recipe["architecture"]), ("epochs", recipe["epochs"]), ("batch", recipe["batch_size"]),
-        ("rate", recipe["rate"]), ("images", identity["train"]["images"] if held_out != train else None),
+        ("rate", recipe["rate"]), ("images", images), ("size", _text((said or {}).get("size"))),
+        ("precision", None if settings.get("precision") == "auto" else settings.get("precision")),
         ("seeds", settings["seeds"]), ("confidence", settings["confidence"]), ("seed", settings["seed"]),
     ):  # fmt: skip
         words += [f"--{option}", str(value)] if value is not None else []
@@ -161,9 +196,13 @@ def _given(source: Mapping[str, Any], *names: str) -> Words:
     for name in names:
         value = source.get(name)
         if value is not None:
-            text = "x".join(map(str, value)) if isinstance(value, list) else str(value)
-            words += [f"--{name.replace('_', '-')}", text]
+            words += [f"--{name.replace('_', '-')}", str(_text(value))]
     return words
+
+
+def _text(value: object) -> object:
+    """A size as it is written on the command line."""
+    return "x".join(map(str, value)) if isinstance(value, list) else value
 
 
 _WRITTEN: dict[str, Callable[[Run], Words]] = {

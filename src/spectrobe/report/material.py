@@ -50,7 +50,9 @@ class Material:
     @cached_property
     def names(self) -> dict[ModelKey, ModelName]:
         """What each model is called."""
-        return model_names((_key(run) for run in self.given if run.model_name), self.show_paths)
+        named = [run for run in self.given if run.model_name]
+        written = {_key(run): str(run.about.get("written") or "") for run in named}
+        return model_names(map(_key, named), self.show_paths, written)
 
     def of(self, *kinds: str) -> tuple[Run, ...]:
         """The runs of some studies that have something to show."""
@@ -139,8 +141,14 @@ def grouped(things: Iterable[T], key: Callable[[T], Hashable]) -> list[list[T]]:
 
 
 def told_apart(runs: Sequence[Run], settings: Sequence[str]) -> list[str]:
-    """A label for each run: its model, and where a model comes twice the settings in which the runs differ."""
+    """A label for each run: its model, and where a model comes twice the settings in which the runs differ.
+
+    Where runs are on different images, every label says on which.
+    """
     names = [model_label(run) for run in runs]
+    if "data_name" in settings and len({run.result.data_name for run in runs}) > 1:
+        names = [f"{name}, {run.result.data_name}" for name, run in zip(names, runs, strict=True)]
+        settings = [name for name in settings if name != "data_name"]
     if len(set(names)) == len(names):
         return names
     differing = [name for name in settings if len({str(getattr(run.result, name)) for run in runs}) > 1]

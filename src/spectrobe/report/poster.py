@@ -61,7 +61,7 @@ CHAPTERS = (
         "S4", "Frequency response", "response",
         "Claim: a model responds to spatial frequencies unequally, and that response together with a perturbation's "
         "spectrum says what the perturbation costs.",
-        ("response",), "No response of these models could be measured.",
+        ("response", "prediction", "spectra"), "No response of these models could be measured.",
     ),
     Chapter(
         "S5", "Score and adversarial robustness", "score",

@@ -12,7 +12,7 @@ from spectrobe.report.runs import Run
 from spectrobe.studies.decompose.result import DecomposeResult
 from spectrobe.studies.decompose.wording import GAINS, halfway
 from spectrobe.studies.relate.wording import headline
-from spectrobe.studies.response.wording import cutoff_sentence
+from spectrobe.studies.response.wording import claim_sentence, cutoff_sentence
 from spectrobe.studies.robustness.wording import sentence as robustness_sentence
 from spectrobe.studies.snr.result import SnrResult
 from spectrobe.studies.snr.wording import PATTERNS
@@ -27,6 +27,7 @@ _LEANS = {
     NOTHING: "show{s} nothing that these images could measure",
 }
 _MANY = 100  # times as many images as there are: further than this nobody extrapolates
+_LONGEST_NAME = 24  # letters of a partition's name
 _FEW = 3  # runs or perturbations that are each told in a sentence of their own
 
 
@@ -35,7 +36,17 @@ def answer(material: Material) -> str:
     runs = material.of("decompose")
     if len(runs) == 1:
         return _one(runs[0])
-    told = []
+    groups = grouped(runs, lambda run: (str(run.result.bands), run.result.value))
+    told = [_lean(some, apart=len(groups) > 1) for some in groups]
+    if told:
+        return " ".join([*told, *["Only what was measured alike can be compared."] * (len(groups) > 1)])
+    others = _beside_models(material)
+    return others[0] if others else "None of these runs has a result yet."
+
+
+def _lean(runs: Sequence[Run], apart: bool) -> str:
+    """Which way each of some models leans; apart: measured unlike others, which is said first."""
+    told = [f"Measured by {runs[0].result.value} in {_bands(runs[0].result)}:"] * apart
     for kind, leans in _LEANS.items():
         some = [run for run in runs if direction(run.result) == kind]
         if some:
@@ -43,10 +54,13 @@ def answer(material: Material) -> str:
             told.append(
                 f"{joined(list(map(model_label, some)))} {leans.format(s='s' * one, it='it' if one else 'they')}."
             )
-    if told:
-        return " ".join(told)
-    others = _beside_models(material)
-    return others[0] if others else "None of these runs has a result yet."
+    return " ".join(told)
+
+
+def _bands(result: DecomposeResult) -> str:
+    """A partition by its name, or where that is long by its number of bands."""
+    name = str(result.bands)
+    return f"bands {name}" if len(name) <= _LONGEST_NAME else f"{result.bands.n_bands} bands"
 
 
 def details(material: Material) -> list[str]:
@@ -62,10 +76,16 @@ def _beside_models(material: Material) -> list[str]:
     """What the other studies say, a sentence each."""
     return [
         *_perturbations(material), *_surviving(material), *_robustness(material),
-        *(_so_far(run) + cutoff_sentence(run.result) for run in material.of("response")[:_FEW]),
+        *(_so_far(run) + _response(run) for run in material.of("response")[:_FEW]),
         *(f"{headline(run.result)}." for run in material.of("relate")),
         *(run.result.sentence() for run in material.of("track", "label_noise", "feature_snr")[:_FEW]),
     ]  # fmt: skip
+
+
+def _response(run: Run) -> str:
+    """What low frequencies alone give the model, and whether its response predicts anything."""
+    cut = cutoff_sentence(run.result).removeprefix("Cut-offs: ")
+    return " ".join(filter(None, (f"{model_label(run)}: {cut}" * bool(cut), claim_sentence(run.result))))
 
 
 def direction(result: DecomposeResult) -> str:

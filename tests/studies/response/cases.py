@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import spectrobe as sb
+from spectrobe.perturbations import as_perturbation
 from spectrobe.studies.response.predictors import Evidence
 from tests.perturbations.attack_models import two_classes
 
@@ -81,3 +82,28 @@ def evidence(p: int = 24, replicates: int = 200, seed: int = 0) -> tuple[Evidenc
         chance=0.1,
     )
     return found, power @ sensitivity
+
+
+RIPPLES = tuple(
+    (f"{kind}:{k}", band, amplitude)
+    for kind, band in (("swell", 0), ("ripple", 2), ("grain", 3))
+    for k, amplitude in enumerate((0.01, 0.03, 0.06, 0.09), start=1)
+)
+"""Name, band and amplitude of waves that are perturbations, in three kinds."""
+
+
+def ripples(broken_at: int | None = None) -> list[Any]:
+    """The perturbations of RIPPLES: a wave is added, of power amplitude^2 / 2 in one band; one may fail beside them."""
+    cycles = {0: 1, 2: CYCLES, 3: 7}
+
+    def of(name: str, band: int, amplitude: float) -> Any:
+        return as_perturbation(lambda x: x + amplitude * wave(cycles[band]), name)
+
+    found = [of(*one) for one in RIPPLES]
+    if broken_at is not None:
+        found.insert(broken_at, as_perturbation(_broken, "broken"))
+    return found
+
+
+def _broken(x: Tensor) -> Tensor:
+    raise RuntimeError("no such lens")

@@ -85,11 +85,12 @@ class Region:
 
 @dataclass(frozen=True)
 class Guide:
-    """A line across the chart at a value of y (or of x), with a word on it."""
+    """A line across the chart at a value of y (or of x), with a word on it. slope: y = at + slope x instead."""
 
     at: float
     text: str = ""
     vertical: bool = False
+    slope: float = 0.0
 
 
 @dataclass(frozen=True)

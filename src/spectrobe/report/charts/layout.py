@@ -7,7 +7,7 @@ from itertools import pairwise
 from math import cos, isfinite, pi, sin
 
 from spectrobe.figures.style import shortened
-from spectrobe.report.charts.chart import Axis, Chart, Interval, Point, Region, Series, Tick
+from spectrobe.report.charts.chart import Axis, Chart, Guide, Interval, Point, Region, Series, Tick
 
 WIDE, NARROW, SMALL = 740, 350, 300
 """Widths in pixels: a desktop's column, a phone's, one of many panels."""
@@ -121,7 +121,7 @@ class _Layout:
         return Drawing(
             self.size, self.width, _round(self.height), _bar(frame),
             grid=tuple(map(_bar, [*grid, *(Bar(self.left, y, self.right, y) for y in rows)])),
-            guides=tuple(_bar(self._guide(g.at, g.vertical)) for g in chart.guides),
+            guides=tuple(_bar(self._guide(g)) for g in chart.guides),
             ticks=tuple(_bar(bar) for bar in self._tick_bars()),
             labels=tuple(self._tick_labels()), titles=tuple(self._titles()), words=tuple(self._words()),
             upright=None if chart.rows or not chart.y.label
@@ -140,10 +140,15 @@ class _Layout:
         low, high = self.chart.y.low, self.chart.y.high
         return self.bottom - (at - low) / (high - low) * (self.bottom - self.top)
 
-    def _guide(self, at: float, vertical: bool) -> Bar:
-        if vertical:
+    def _guide(self, guide: Guide) -> Bar:
+        at, slope, axes = guide.at, guide.slope, (self.chart.x, self.chart.y)
+        if guide.vertical:
             return Bar(self.x(at), self.top, self.x(at), self.bottom)
-        return Bar(self.left, self.y(at), self.right, self.y(at))
+        if not slope:
+            return Bar(self.left, self.y(at), self.right, self.y(at))
+        inside = sorted((end - at) / slope for end in (axes[1].low, axes[1].high))
+        low, high = max(axes[0].low, inside[0]), min(axes[0].high, inside[1])
+        return Bar(self.x(low), self.y(at + slope * low), self.x(high), self.y(at + slope * high))
 
     def _tick_bars(self) -> list[Bar]:
         below = [Bar(self.x(t.at), self.bottom, self.x(t.at), self.bottom + 4) for t in self.chart.x.ticks]

@@ -13,6 +13,8 @@ SECTIONS = (
     "snr",
     "surviving",
     "response",
+    "prediction",
+    "spectra",
     "robustness",
     "score_robustness",
     "relate",

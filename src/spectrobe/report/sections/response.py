@@ -16,7 +16,7 @@ from spectrobe.report.material import Material, grouped, told_apart
 from spectrobe.report.numbers import estimate_cell, interval, number, plural
 from spectrobe.report.runs import Run
 from spectrobe.report.sections.profiles import look_of
-from spectrobe.studies.response.wording import sentences
+from spectrobe.studies.response.wording import claim_sentences, sentences
 from spectrobe.studies.words import percent
 
 if TYPE_CHECKING:
@@ -29,6 +29,13 @@ READING = (
     "has power. Unlike the profile above, none of them says what a band adds to the others."
 )
 DIFFERING = ("data_name", "n_images")
+_UNITS = {
+    "gradient norm": "nats per unit of pixel change",
+    "gradient centroid": "log2 cycles/pixel",
+    "channel centre": "cycles/pixel",
+    "channel bandwidth": "octaves",
+    "channel peak": "1 / noise power",
+}
 _ACCURACY = Axis("accuracy", 0.0, 1.0, round_ticks(0.0, 1.0, 5))
 
 
@@ -46,7 +53,7 @@ class _Line:
 def section(material: Material) -> Section | None:
     """Charts for each set of runs with the same bands, one table of single numbers, and the study's own sentences."""
     blocks: list[object] = []
-    for number_, runs in enumerate(grouped(material.of("response"), _shared)):
+    for number_, runs in enumerate(grouped(material.of("response"), shared)):
         labels = told_apart(runs, DIFFERING)
         blocks += [_panels(material, runs, labels, f"response-{number_}"), _numbers(runs, labels)]
         told = [f"{label}: {said.strip()}" for run, label in zip(runs, labels, strict=True) for said in _said(run)]
@@ -57,11 +64,13 @@ def section(material: Material) -> Section | None:
 
 
 def _said(run: Run) -> list[str]:
-    """The study's own sentences, but for what it cost."""
-    return sentences(run.result)[:-1]
+    """The study's own sentences, but for what it cost, and for a tested claim, which has a section of its own."""
+    elsewhere = [] if run.result.claim is None else claim_sentences(run.result)
+    return [sentence for sentence in sentences(run.result)[:-1] if sentence not in elsewhere]
 
 
-def _shared(run: Run) -> tuple[object, ...]:
+def shared(run: Run) -> tuple[object, ...]:
+    """Runs that agree in these share charts."""
     return str(run.result.bands), run.result.confidence, run.result.data_name
 
 
@@ -195,10 +204,14 @@ def _table(lines: Sequence[_Line], labels: Sequence[str], level: str) -> Table:
 def _numbers(runs: Sequence[Run], labels: Sequence[str]) -> Table:
     """Single numbers: a row each, a column a model."""
     names = list(dict.fromkeys(name for run in runs for name in run.result.numbers))
-    rows = tuple((Cell(name), *(_number(run.result.numbers.get(name)) for run in runs)) for name in names)
+    rows = tuple((Cell(_with_unit(name)), *(_number(run.result.numbers.get(name)) for run in runs)) for name in names)
     columns = ("number", *labels)
     caption = f"Single numbers, with {percent(runs[0].result.confidence)} intervals over images"
     return Table(caption, columns, rows, frozenset(range(1, len(columns))))
+
+
+def _with_unit(name: str) -> str:
+    return f"{name} ({_UNITS[name]})" if name in _UNITS else name
 
 
 def _number(estimate: Estimate | None) -> Cell:

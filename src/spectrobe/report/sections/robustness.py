@@ -10,7 +10,7 @@ from spectrobe.perturbations.attacks.norms import written_eps
 from spectrobe.report.blocks import Cell, Section, Table, Text
 from spectrobe.report.charts.chart import Axis, Chart, Panels, Point, Series, Tick, round_ticks
 from spectrobe.report.material import Material, grouped, told_apart
-from spectrobe.report.numbers import estimate_cell, interval, number
+from spectrobe.report.numbers import estimate_cell, interval, number, plural
 from spectrobe.report.runs import Run
 from spectrobe.report.sections.profiles import look_of
 from spectrobe.studies.words import percent
@@ -28,21 +28,21 @@ NORMS = {"linf": "L∞", "l2": "L2"}
 DIFFERING = ("data_name", "n_images")
 CURVES_FROM = 2
 """So many severities, or epsilons, make a curve; fewer stand in the table alone."""
+_NAMED = 2
+"""So many corruptions of a mean are named where models were measured under different ones."""
 _Y = Axis("accuracy", 0.0, 1.0, round_ticks(0.0, 1.0, 5))
 
 Place = Callable[[float], float]
 
 
 def section(material: Material) -> Section | None:
-    """Panels of curves and one sortable table, for each set of runs with one confidence."""
-    groups = grouped(material.of("robustness"), lambda run: run.result.confidence)
+    """Panels of curves and one sortable table, for each set of runs on the same data with one confidence."""
+    groups = grouped(material.of("robustness"), _shared)
     if not groups:
         return None
     blocks: list[object] = []
     if len(groups) > 1:
-        blocks.append(
-            Text(("These runs differ in the confidence of their intervals: each has charts of its own.",), "note")
-        )
+        blocks.append(Text((_why_apart([group[0] for group in groups]),), "note"))
     for number_, runs in enumerate(groups):
         labels = told_apart(runs, DIFFERING)
         curves = _panels(material, runs, labels, f"robustness-{number_}")
@@ -51,11 +51,22 @@ def section(material: Material) -> Section | None:
     return Section("robustness", "Robustness", "What is left under perturbations", tuple(blocks), READING)
 
 
+def _shared(run: Run) -> tuple[str, float]:
+    return run.result.data_name, run.result.confidence
+
+
+def _why_apart(first: Sequence[Run]) -> str:
+    names = ("images", "the confidence of their intervals")
+    kinds = zip(*(map(str, _shared(run)) for run in first), strict=True)
+    differing = [f"{name} ({', '.join(dict.fromkeys(kind))})" for name, kind in zip(names, kinds, strict=True)
+                 if len(set(kind)) > 1]  # fmt: skip
+    return f"These runs cannot share charts: they differ in {' and in '.join(differing)}. Each has charts of its own."
+
+
 def _panels(material: Material, runs: Sequence[Run], labels: Sequence[str], identity: str) -> Panels:
     charts: list[Chart] = []
-    mean = {label: _severities(run.result) for run, label in zip(runs, labels, strict=True)}
     families = list(dict.fromkeys(name for run in runs for name in _families(run.result, "severity")))
-    severity = [(f"mean of {len(families)} corruptions", mean)] * (len(families) > 1) + [
+    severity = _means(runs, labels) + [
         (family, {label: _points(run.result, family, "severity") for run, label in zip(runs, labels, strict=True)})
         for family in families
     ]
@@ -69,15 +80,35 @@ def _panels(material: Material, runs: Sequence[Run], labels: Sequence[str], iden
             if max(map(len, points.values())) > CURVES_FROM:  # with the clean images
                 norm = _norm(runs, title) if kind == "epsilon" else ""
                 charts.append(_chart(material, runs, points, f"{identity}-{len(charts)}", title, kind, norm))
-    level, first = percent(runs[0].result.confidence), runs[0].result
+    level = percent(runs[0].result.confidence)
     return Panels(
         identity=identity,
         title="Accuracy against severity and epsilon" + f": {labels[0]}" * (len(runs) == 1),
         charts=tuple(charts),
         table=_curve_table(charts, level),
-        intervals=f"Bars: {level} intervals over {first.n_images:,} images (Wilson).",
+        intervals=f"Bars: {level} intervals over {_images(runs)} (Wilson; Student's t for means of corruptions).",
         legend="Models" if len(runs) > 1 else "",
     )
+
+
+def _means(runs: Sequence[Run], labels: Sequence[str]) -> list[tuple[str, dict[str, list[tuple[float, Estimate]]]]]:
+    """Means over corruptions, apart for models that were measured under different ones."""
+    measured = [_families(run.result, "severity") for run in runs]
+    alike = [frozenset(c.name for members in some.values() for c in members) for some in measured]
+    apart = list(dict.fromkeys(names for names, some in zip(alike, measured, strict=True) if len(some) > 1))
+    found = []
+    for names in apart:
+        families = sorted(measured[alike.index(names)])
+        which = f" ({', '.join([*families[:_NAMED], *['...'] * (len(families) > _NAMED)])})" if len(apart) > 1 else ""
+        curves = {label: _severities(run.result) if own == names else []
+                  for run, label, own in zip(runs, labels, alike, strict=True)}  # fmt: skip
+        found.append((f"mean of {len(families)} corruptions{which}", curves))
+    return found
+
+
+def _images(runs: Sequence[Run]) -> str:
+    counts = sorted({run.result.n_images for run in runs})
+    return plural(counts[0], "image") if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,} images"
 
 
 def _chart(

@@ -53,11 +53,13 @@ def section(material: Material) -> Section | None:
 
 
 def _pairs(decomposed: Sequence[Run], robustness: Sequence[Run]) -> list[_Pair]:
-    """The first run of each kind of each model whose score is defined."""
+    """The first run of each kind of each model whose score is defined; of robustness rather one on the same data."""
     found: dict[str, _Pair] = {}
     for run in decomposed:
         name = run.result.model_name
-        partner = next((other for other in robustness if other.result.model_name == name), None)
+        own = [other for other in robustness if other.result.model_name == name]
+        own.sort(key=lambda other: bool(other.result.data_name != run.result.data_name))
+        partner = own[0] if own else None
         if partner is not None and name not in found and not isnan(run.result.score.value):
             found[name] = _Pair(run, partner)
     return list(found.values())

@@ -136,6 +136,26 @@ def heat_map_sentence(result: ResponseResult) -> str:
     )
 
 
+def claim_sentence(result: ResponseResult) -> str:
+    """Whether response times spectrum predicts what perturbations cost, in one plain sentence; empty where untested."""
+    claim = result.claim
+    if claim is None:
+        return ""
+    verdict = claim.verdicts[MASKING]
+    own, base = claim.predictions[MASKING].error, claim.predictions[verdict.best_baseline].error
+    which = (
+        "it predicts better" if verdict.alone.low > 0
+        else "it predicts worse" if verdict.alone.high < 0
+        else "which of the two predicts better cannot be told"
+    )  # fmt: skip
+    return (
+        f"{result.model_name}'s response to frequency, times the spectrum of a perturbation, predicts what "
+        f"{len(claim.names)} perturbations cost in accuracy to within {own.value:.3f} [{own.low:.3f}, {own.high:.3f}] "
+        f"on average, the best baseline ({verdict.best_baseline}) to within {base.value:.3f} [{base.low:.3f}, "
+        f"{base.high:.3f}]: {which}."
+    )
+
+
 def claim_sentences(result: ResponseResult) -> list[str]:
     """Whether response adds anything, in plain words."""
     claim = result.claim

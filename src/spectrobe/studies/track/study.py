@@ -133,6 +133,7 @@ class _Tracking:
             times = begun.get("times", times)
         checkpoints = {file.name: {"file": str(file.path), "sha256": file.sha256} for file in files}
         about_run = {"command": "track", "identity": identity, "checkpoints": checkpoints}
+        about_run |= {"data_options": dict(images.said)} if images.said else {}
         self.folder.write_json("run.json", about_run | {"environment": environment(), "times": times})
         return images
 

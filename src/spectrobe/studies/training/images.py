@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -72,12 +72,16 @@ class Images:
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """train, held_out: images, none of them in both.   n_classes.   notes: what there is to say of them."""
+    """train, held_out: images, none of them in both.   n_classes.   notes: what there is to say of them.
+
+    said: what was said beside the data, JSON-able: options of `open_data`, images, size.
+    """
 
     train: Images
     held_out: Images
     n_classes: int
     notes: tuple[str, ...] = ()
+    said: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def order(self) -> np.ndarray:
@@ -135,7 +139,9 @@ def open_split(
         raise InputError(
             f"expected held-out images of the {n_classes} classes trained on, got label {int(held_out.labels.max())}"
         )
-    return Split(train, held_out, n_classes, tuple(notes))
+    asked = {"images": images, "size": list(size) if isinstance(size, tuple) else size}
+    said = dict(opened.said) | {name: value for name, value in asked.items() if value is not None}
+    return Split(train, held_out, n_classes, tuple(notes), said)
 
 
 def _check(data: ImageData) -> None:

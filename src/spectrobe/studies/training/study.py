@@ -182,7 +182,7 @@ class TrainingStudy(ABC, Generic[S, R]):
 
         self.run.begin(
             self.identity(), Sources(self.split.held_out.data, Geometry()), self.split.order, settle,
-            progress=progress, warnings=warnings, shards=self.size.readings,
+            progress=progress, warnings=warnings, shards=self.size.readings, data_options=dict(self.split.said),
         )  # fmt: skip
         done = self.run.finished(progress)
         if done is not None:
