@@ -18,7 +18,6 @@ from spectrobe.data.base import ImageData
 from spectrobe.engine.absence import DEFAULT_ABSENCE
 from spectrobe.engine.devices import resolve_device
 from spectrobe.engine.executor import LocalExecutor
-from spectrobe.engine.local import shard_size
 from spectrobe.engine.payoffs import payoffs_of
 from spectrobe.engine.progress import Progress, Silent
 from spectrobe.errors import InputError
@@ -41,7 +40,7 @@ from spectrobe.studies.robustness import study as robustness_study
 from spectrobe.studies.robustness.conditions import Perturbations
 from spectrobe.studies.robustness.rows import FOLDER as PREDICTIONS
 from spectrobe.studies.robustness.sanity import all_passes
-from spectrobe.studies.snr.preparation import prepare_snr
+from spectrobe.studies.snr import preparation as snr_preparation
 from spectrobe.studies.snr.study import snr_study
 from spectrobe.studies.snr.summary import check_summary
 
@@ -93,12 +92,12 @@ def plan_decompose(
     with ExitStack() as stack:
         start = time.perf_counter()
         classifier, opened, device = _opened(model, data, device, {"class_map": class_map})
-        wanted, notes = _wanted(images, opened)
+        among, notes = _wanted(images, opened)
         run = decompose_preparation.prepare(
             classifier,
             opened,
             settings=settings,
-            selection={"images": min(wanted, len(opened)), "tolerance": tolerance},
+            selection={"images": min(among, len(opened)), "tolerance": tolerance},
             execution={"precision": precision, "batch_size": batch_size, "device": device},
             loading={"workers": workers, "class_map": class_map, "on_bad_image": on_bad_image},
             out=None,
@@ -106,12 +105,13 @@ def plan_decompose(
             stack=stack,
             executor=LocalExecutor(),
         )
-        opening = time.perf_counter() - start
+        opening, wanted = time.perf_counter() - start, among
         if tolerance is not None:
             wanted, said = how_many_images(run, progress)
             notes += said
         game = run.evaluator
-        measured = measure(run, game, shard_size(game.passes_per_image), "payoffs", store)
+        per_shard = decompose_preparation.images_per_shard(game.passes_per_image, among, tolerance)
+        measured = measure(run, game, per_shard, "payoffs", store)
         shards = run.shards(min(measured.images, len(run.order)))
         run.evaluate(shards, progress)
         intervals = _intervals(payoffs_of(run.store, list(shards)), run.settings, wanted)
@@ -119,8 +119,8 @@ def plan_decompose(
             notes.append(f"{run.settings.design} design: {run.run.settled['design_because']}")
         return Plan(
             "decompose", classifier.name, opened.name, str(game.device), "forward passes",
-            game.design.passes(wanted, game.absence.constant), True, wanted, models, shard_size(game.passes_per_image),
-            gpus, _cores(cores), opening, intervals, measured, tuple(notes),
+            game.design.passes(wanted, game.absence.constant), True, wanted, models, per_shard, gpus,
+            _cores(cores), opening, intervals, measured, tuple(notes),
         )  # fmt: skip
 
 
@@ -165,7 +165,7 @@ def plan_robustness(
             out=None, progress=progress or Silent(), stack=stack, executor=LocalExecutor(),
         )  # fmt: skip
         opening, player = time.perf_counter() - start, run.player
-        per_shard = run.images_per_shard
+        per_shard = robustness_preparation.images_per_shard(player.passes_per_image, wanted, player.batch_size)
         measured = measure(run, player, per_shard, PREDICTIONS, store)
         exact = not any(isinstance(item.perturbation, Attack) for item in run.items)
         notes += [f"{name} is left out: {why}" for name, why in run.refused.items()]
@@ -207,7 +207,7 @@ def plan_snr(
     settings = ("bands", "dc", "summary", "confidence", "seed", "luminance", "border", "quantize", "labels")
     with ExitStack() as stack:
         start = time.perf_counter()
-        run = prepare_snr(
+        run = snr_preparation.prepare_snr(
             data, perturbations, perturbed, said["model"], settings={name: said[name] for name in settings},
             selection={"size": said["size"], "patch": said["patch"], "images": None},
             execution={name: said[name] for name in ("batch_size", "device")},
@@ -216,11 +216,12 @@ def plan_snr(
         )  # fmt: skip
         opening = time.perf_counter() - start
         wanted, notes = _wanted(images, run.loader.data)
-        measured = measure(run, run.measurer, run.images_per_shard, "snr", store)
+        per_shard = snr_preparation.images_per_shard(run.shape, wanted, run.measurer.batch_size)
+        measured = measure(run, run.measurer, per_shard, "snr", store)
         return Plan(
             "snr", run.settings.model_name, run.settings.data_name, said["device"] if said["model"] else "cpu",
-            "perturbed images", run.measurer.passes_per_image * wanted, True, wanted, models, run.images_per_shard,
-            gpus, _cores(cores), opening, 0.0, measured, tuple(notes),
+            "perturbed images", run.measurer.passes_per_image * wanted, True, wanted, models, per_shard, gpus,
+            _cores(cores), opening, 0.0, measured, tuple(notes),
         )  # fmt: skip
 
 
