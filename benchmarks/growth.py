@@ -175,21 +175,18 @@ def imagenet(runs: Runs, tell: Callable[[str], None]) -> None:
             f"{1e3 * one.write:.0f} ms to store a shard, {few.opening:.0f} s to open and {few.intervals:.0f} s of "
             "intervals a model"
         )
-        tell(
-            f"{'passes a second':>16}{'GPU-hours':>11}{'dollars':>9}{'8 GPUs':>10}{'64 GPUs':>10}{'64, one call':>14}{'cores a GPU':>13}"
-            f"{'one store at a time feeds':>27}"
-        )
+        head = ("passes a second", "GPU-hours", "dollars", "8 GPUs", "64 GPUs", "64, one call", "cores a GPU",
+                "one store at a time feeds")  # fmt: skip
+        tell("".join(f"{name:>{len(name) + 2}}" for name in head))
         for rate in RATES:
-            jobs = [
-                replace(few, workers=gpus, cores=10**6, measured=replace(one, play=passes / rate)) for gpus in (8, 64)
-            ]
+            job = replace(few, cores=10**6, measured=replace(one, play=passes / rate))
             # a store that takes shards of all workers at the same time; a GPU is paid for until its model's intervals
             once = N_MODELS * (few.opening + few.intervals) / 3600
-            paid = N_MODELS * N_IMAGENET * jobs[0].worker_seconds / 3600 + once
-            tell(
-                f"{rate:>16,}{jobs[0].device_hours:>11,.0f}{GPU_HOUR * paid:>9,.0f}{paid / 8:>8,.1f} h"
-                f"{paid / 64:>8,.1f} h{(paid - once) / 64 + once:>12,.1f} h{one.decode / jobs[0].worker_seconds:>13.2f}{jobs[0].workers_store:>22,.0f} GPUs"
-            )
+            played = N_MODELS * N_IMAGENET * job.worker_seconds / 3600
+            cells = (f"{rate:,}", f"{job.device_hours:,.0f}", f"{GPU_HOUR * (played + once):,.0f}",
+                     f"{(played + once) / 8:,.1f} h", f"{(played + once) / 64:,.1f} h", f"{played / 64 + once:,.1f} h",
+                     f"{one.decode / job.worker_seconds:.2f}", f"{job.workers_store:,.0f} GPUs")  # fmt: skip
+            tell("".join(f"{cell:>{len(name) + 2}}" for cell, name in zip(cells, head, strict=True)))
 
 
 def main() -> None:
