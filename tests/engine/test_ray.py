@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,15 +19,14 @@ from spectrobe.cli import main, outcome
 from spectrobe.engine import local
 from spectrobe.engine import ray as ray_engine
 from spectrobe.engine.executor import RayOptions
-from spectrobe.engine.phases import PHASES
 from spectrobe.engine.ray import RayExecutor
 from spectrobe.engine.ray_cluster import Cluster
 from spectrobe.engine.store import RunFolder, json_text
 from spectrobe.errors import InputError, RunFolderError, ShardsFailedError
 from spectrobe.studies.relate.study import relate
 from tests.engine.ray_driver import go
-from tests.engine.ray_faults import attempt, drive, failing_at, kill_workers, on_flaky_store, same
-from tests.studies.runs import pictures
+from tests.engine.ray_faults import attempt, failing_at, kill_workers, on_flaky_store, same
+from tests.studies.runs import picture, pictures
 
 ray = pytest.importorskip("ray")
 
@@ -103,6 +103,41 @@ def test_poisoned_shard_is_set_aside_with_its_traceback(
     assert same(tmp_path / "run", expected["exact"]) and not (tmp_path / "run/failed").exists()
     kept = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "run/payoffs").iterdir()}
     assert all(kept[name] == time for name, time in there.items())
+
+
+POISONED = """
+import os
+from pathlib import Path
+
+def net(x):
+    if Path("poison").exists() and os.getpid() != int(Path("driver").read_text()):
+        if bool(((x.mean((1, 2, 3)) - float(Path("poison").read_text())).abs() < 1e-5).any()):
+            raise RuntimeError("poison")
+    return 40 * x.mean((2, 3))
+"""
+
+
+def test_the_command_line_ends_with_1_and_the_list(
+    tmp_path: Path, engine: RayExecutor, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(local, "_MOST_IMAGES_PER_SHARD", 4)
+    monkeypatch.setattr("spectrobe.cli.options.engine_of", lambda *given: engine)
+    pictures(tmp_path / "images")
+    (tmp_path / "poisoned.py").write_text(POISONED)
+    (tmp_path / "driver").write_text(str(os.getpid()))
+    (tmp_path / "poison").write_text(str((picture(7) / 255).mean()))
+    call = ["decompose", "python:poisoned:net?num_classes=3", "images", "--bands", "2", "--batch-size", "4",
+            "--absence", "mean", "--precision", "float32", "--out", "run", "--engine", "ray", "--quiet"]  # fmt: skip
+    assert main(call) == 1
+    *_, said = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(
+        r"spectrobe: 1 failed \(shard \d: RuntimeError: poison\); all others are done and kept; tracebacks are in "
+        r"run/failed; the same call goes on with what is missing",
+        said,
+    )
+    assert len(list(Path("run/payoffs").iterdir())) == 2 and not Path("run/result.json").exists()
 
 
 def test_shard_that_fails_twice_is_played_a_third_time(
@@ -189,7 +224,7 @@ def test_zoo(tmp_path: Path, cluster: str, monkeypatch: pytest.MonkeyPatch, caps
     assert [place for place in kept if Path("ray", place).read_bytes() != Path("here", place).read_bytes()] == []
 
 
-# ---- faults
+# ---- faults (those of drivers and nodes are in test_ray_faults.py)
 
 
 @pytest.mark.parametrize("what,times", [("exact", 1), ("exact", 2), ("robustness", 1)])
@@ -199,21 +234,6 @@ def test_killed_worker(tmp_path: Path, engine: RayExecutor, expected: dict[str, 
     go(what, tmp_path / "run", tmp_path, engine)
     assert not list(tmp_path.glob("kill-*"))
     assert same(tmp_path / "run", expected[what], STUDIES[what])
-
-
-KILLS = [("shard write", 2, "exact"), ("between write and rename", 5, "exact"), ("tau fit", 1, "exact")]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("phase,count,what", KILLS)
-def test_killed_driver(
-    tmp_path: Path, cluster: str, engine: RayExecutor, expected: dict[str, Path], phase: str, count: int, what: str
-) -> None:
-    killed = drive(tmp_path / "run", phase, count, what, tmp_path, cluster)
-    assert killed.returncode == -9 and f"killed at {phase} {count}\n" in killed.stdout, killed.stderr
-    assert not (tmp_path / "run/result.json").exists()
-    go(what, tmp_path / "run", tmp_path, engine)  # on the same cluster, at once
-    assert same(tmp_path / "run", expected[what])
 
 
 @pytest.mark.parametrize("count,what", [(2, "exact"), (4, "exact"), (3, "robustness")])
@@ -296,7 +316,3 @@ def test_listens_on_this_machine_alone(cluster: str) -> None:
     assert cluster.startswith("127.0.0.1:")
     assert [node["NodeManagerAddress"] for node in ray.nodes()] == ["127.0.0.1"]
     assert np.all([os.environ.get(name) is None for name in ("RAY_USAGE_STATS_ENABLED", "RAY_OVERRIDE_RESOURCES")])
-
-
-def test_phases_are_those_of_this_process() -> None:
-    assert {phase for phase, _, _ in KILLS} < set(PHASES)
