@@ -5,7 +5,7 @@ SHELL := bash
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint test-fast test-slow wheel docs clean
+.PHONY: help demo test lint test-fast test-slow ray-faults wheel docs clean
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
@@ -14,6 +14,7 @@ help:
 	@echo 'make demo       install into .venv and decompose a real model on real photographs'
 	@echo 'make test       install into .venv, then lint, types, layers, fast tests, a built wheel'
 	@echo 'make test-slow  the tests left out of `make test`, properties on more examples; log in docs/logs/test-slow.log'
+	@echo 'make ray-faults twenty faults of each kind on a two-node Ray cluster; log in docs/logs/ray-faults.txt'
 	@echo 'make docs       build the documentation into site/'
 	@echo 'make clean      remove .venv, caches and everything built (runs/ stays)'
 
@@ -34,6 +35,10 @@ test-fast: .venv/installed-dev
 test-slow: .venv/installed-dev
 	@mkdir -p docs/logs
 	HYPOTHESIS_PROFILE=thorough $(BIN)/pytest -q -rA -m 'slow or hypothesis' --timeout=3600 --durations=0 2>&1 | tee docs/logs/test-slow.log
+
+ray-faults: .venv/installed-dev
+	@mkdir -p docs/logs
+	RAY_FAULTS=docs/logs/ray-faults.txt $(BIN)/pytest -v -s -m slow tests/engine/test_ray_faults.py
 
 wheel: .venv/installed-dev
 	scripts/try_wheel.sh $(BIN)/python

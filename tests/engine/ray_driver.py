@@ -80,7 +80,7 @@ def go(what: str, out: Any, mischief: Path, engine: Any) -> Any:
 def main(out: str, phase: str, count: str, what: str, mischief: str, address: str) -> None:
     """What the script does."""
     killing(phase, int(count))
-    engine = "local" if address == "local" else sb.RayOptions(address, workers=2)
+    engine = "local" if address == "local" else sb.RayOptions(address, workers=2, timeout=600)
     go(what, out, Path(mischief), engine)
 
 

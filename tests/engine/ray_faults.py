@@ -34,7 +34,7 @@ def drive(out: Path, phase: str, count: int, what: str, mischief: Path, address:
         **os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]),
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # the cluster is on 127.0.0.1
     }  # fmt: skip
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, env=surroundings)
+    return subprocess.run(command, capture_output=True, text=True, timeout=1200, env=surroundings)
 
 
 def failing_at(phase: str, count: int) -> Callable[[], None]:

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import os
-import socket
-import sys
+import re
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 import torch
 
 import spectrobe as sb
-from spectrobe.cli import main
+from spectrobe.cli import main, outcome
+from spectrobe.engine import local
 from spectrobe.engine import ray as ray_engine
-from spectrobe.engine.executor import RayOptions, executor_of
-from spectrobe.engine.phases import PHASES
+from spectrobe.engine.executor import RayOptions
 from spectrobe.engine.ray import RayExecutor
 from spectrobe.engine.ray_cluster import Cluster
 from spectrobe.engine.store import RunFolder, json_text
-from spectrobe.errors import InputError, MissingExtraError, RunFolderError, ShardsFailedError
+from spectrobe.errors import InputError, RunFolderError, ShardsFailedError
+from spectrobe.studies.relate.study import relate
 from tests.engine.ray_driver import go
-from tests.engine.ray_faults import attempt, drive, failing_at, kill_workers, on_flaky_store, same
+from tests.engine.ray_faults import attempt, failing_at, kill_workers, on_flaky_store, same
+from tests.studies.runs import picture, pictures
 
 ray = pytest.importorskip("ray")
 
@@ -103,6 +105,41 @@ def test_poisoned_shard_is_set_aside_with_its_traceback(
     assert all(kept[name] == time for name, time in there.items())
 
 
+POISONED = """
+import os
+from pathlib import Path
+
+def net(x):
+    if Path("poison").exists() and os.getpid() != int(Path("driver").read_text()):
+        if bool(((x.mean((1, 2, 3)) - float(Path("poison").read_text())).abs() < 1e-5).any()):
+            raise RuntimeError("poison")
+    return 40 * x.mean((2, 3))
+"""
+
+
+def test_the_command_line_ends_with_1_and_the_list(
+    tmp_path: Path, engine: RayExecutor, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(local, "_MOST_IMAGES_PER_SHARD", 4)
+    monkeypatch.setattr("spectrobe.cli.options.engine_of", lambda *given: engine)
+    pictures(tmp_path / "images")
+    (tmp_path / "poisoned.py").write_text(POISONED)
+    (tmp_path / "driver").write_text(str(os.getpid()))
+    (tmp_path / "poison").write_text(str((picture(7) / 255).mean()))
+    call = ["decompose", "python:poisoned:net?num_classes=3", "images", "--bands", "2", "--batch-size", "4",
+            "--absence", "mean", "--precision", "float32", "--out", "run", "--engine", "ray", "--quiet"]  # fmt: skip
+    assert main(call) == 1
+    *_, said = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(
+        r"spectrobe: 1 failed \(shard \d: RuntimeError: poison\); all others are done and kept; tracebacks are in "
+        r"run/failed; the same call goes on with what is missing",
+        said,
+    )
+    assert len(list(Path("run/payoffs").iterdir())) == 2 and not Path("run/result.json").exists()
+
+
 def test_shard_that_fails_twice_is_played_a_third_time(
     tmp_path: Path, engine: RayExecutor, expected: dict[str, Path]
 ) -> None:
@@ -138,7 +175,56 @@ class Plain(torch.nn.Module):
         return x.mean((1, 2))[:, :5]
 
 
-# ---- faults
+class Counted(RayExecutor):
+    """Notes how many shards it was given, call by call; waits longer for a worker on a busy machine."""
+
+    calls: ClassVar[list[int]] = []
+
+    def __init__(self, options: RayOptions) -> None:
+        assert (options.address, options.workers) == (None, 2)
+        super().__init__(replace(options, timeout=600))
+
+    def run_shards(self, player: Any, loader: Any, shards: Any, *more: Any) -> Any:
+        self.calls.append(len(shards))
+        return super().run_shards(player, loader, shards, *more)
+
+
+ZOO = """
+import torch
+
+def of(sharpness):
+    return lambda x: sharpness * x.mean((2, 3)) + x[:, :, 3, 3]
+
+a, b, c = of(40), of(4), of(0.4)
+"""
+
+
+@pytest.mark.timeout(900)
+def test_zoo(tmp_path: Path, cluster: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Three models from the command line, each run in three shards: workers stay up from one to the next."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(local, "_MOST_IMAGES_PER_SHARD", 4)
+    monkeypatch.setattr(ray_engine, "RayExecutor", Counted)
+    monkeypatch.setattr(outcome, "_draw", lambda folder, figure, draw: "")
+    for name, few in (("n_resamples", 199), ("n_permutations", 199)):
+        monkeypatch.setitem(relate.__kwdefaults__, name, few)
+    pictures(tmp_path / "images")
+    (tmp_path / "raynets.py").write_text(ZOO)
+    listed = ", ".join(f'"python:raynets:{name}?num_classes=3"' for name in "abc")
+    (tmp_path / "models.toml").write_text(f"models = [{listed}]")
+    call = ["zoo", "models.toml", "images", "--perturb", "contrast:2,gaussian_noise:1", "--bands", "2",
+            "--batch-size", "4", "--absence", "donor", "--quiet"]  # fmt: skip
+    assert main([*call, "--engine", "ray", "--ray-workers", "2", "--out", "ray"]) == 0, capsys.readouterr().err
+    assert Counted.calls == [2, 1, 3] * 3  # the pilot, what is left, and robustness
+    assert main([*call, "--out", "here"]) == 0
+    places = [path.relative_to("here") for path in Path("here").rglob("*") if path.suffix in (".json", ".parquet")]
+    kept = [place for place in places if place.name != "run.json"]
+    assert len([place for place in kept if place.name == "result.json"]) == 7 and len(kept) == 7 + 6 * 3 + 1
+    assert [place for place in kept if Path("ray", place).read_bytes() != Path("here", place).read_bytes()] == []
+
+
+# ---- faults (those of drivers and nodes are in test_ray_faults.py)
 
 
 @pytest.mark.parametrize("what,times", [("exact", 1), ("exact", 2), ("robustness", 1)])
@@ -148,21 +234,6 @@ def test_killed_worker(tmp_path: Path, engine: RayExecutor, expected: dict[str, 
     go(what, tmp_path / "run", tmp_path, engine)
     assert not list(tmp_path.glob("kill-*"))
     assert same(tmp_path / "run", expected[what], STUDIES[what])
-
-
-KILLS = [("shard write", 2, "exact"), ("between write and rename", 5, "exact"), ("tau fit", 1, "exact")]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("phase,count,what", KILLS)
-def test_killed_driver(
-    tmp_path: Path, cluster: str, engine: RayExecutor, expected: dict[str, Path], phase: str, count: int, what: str
-) -> None:
-    killed = drive(tmp_path / "run", phase, count, what, tmp_path, cluster)
-    assert killed.returncode == -9 and f"killed at {phase} {count}\n" in killed.stdout, killed.stderr
-    assert not (tmp_path / "run/result.json").exists()
-    go(what, tmp_path / "run", tmp_path, engine)  # on the same cluster, at once
-    assert same(tmp_path / "run", expected[what])
 
 
 @pytest.mark.parametrize("count,what", [(2, "exact"), (4, "exact"), (3, "robustness")])
@@ -212,43 +283,6 @@ def test_two_drivers(tmp_path: Path, engine: RayExecutor, expected: dict[str, Pa
 # ---- bad input
 
 
-def test_no_ray(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'spectrobe\[ray\]'"), executor_of("ray"):
-        pass
-    out = tmp_path / "run"
-    assert main(["decompose", "demo:none", "demo", "--engine", "ray", "--out", str(out)]) == 2
-
-
-@pytest.fixture
-def unconnected(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ray, "is_initialized", lambda: False)
-
-
-def test_address_where_nothing_listens(unconnected: None) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    with pytest.raises(InputError, match=f"no Ray cluster answers at {address}"), executor_of(RayOptions(address)):
-        pass
-
-
-def test_address_that_never_answers(unconnected: None) -> None:
-    with socket.socket() as mute:
-        mute.bind(("127.0.0.1", 0))
-        mute.listen()
-        address = f"127.0.0.1:{mute.getsockname()[1]}"
-        options = RayOptions(address, timeout=1.5)
-        with pytest.raises(InputError, match=r"does not answer as a Ray cluster within 1\.5 s"), executor_of(options):
-            pass
-
-
-@pytest.mark.parametrize("address", ["ray://head:10001", "head", "head:x", ""])
-def test_address_that_is_none(unconnected: None, address: str) -> None:
-    with pytest.raises(InputError, match="expected the address of a Ray cluster as host:port"):
-        Cluster(address or ":", 1).connect()
-
-
 @pytest.mark.parametrize("name", ["spectrobe", "torch"])
 def test_workers_of_another_version(tmp_path: Path, cluster: str, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     here = ray_engine.environment()
@@ -270,23 +304,6 @@ def test_more_than_there_is(tmp_path: Path, cluster: str, options: dict[str, Any
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("options,told", [
-    ({"workers": 0}, "at least 1 as the number of Ray workers"), ({"workers": 1.5}, "a whole number, got 1.5"),
-    ({"tries": 0}, "at least 1 as the number of tries"), ({"gpus_per_worker": -1}, "a fraction of a GPU"),
-    ({"gpus_per_worker": 1.5}, "a fraction of a GPU or a whole number"), ({"timeout": 0}, "a timeout of some seconds"),
-])  # fmt: skip
-def test_options_that_make_no_sense(options: dict[str, Any], told: str) -> None:
-    with pytest.raises(InputError, match=told):
-        RayOptions(**options)
-
-
-def test_command_line_refuses_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["decompose", "demo:none", "demo", "--engine", "dask"]) == 2
-    assert capsys.readouterr().err == "spectrobe: expected --engine local or ray, got 'dask'\n"
-    assert main(["decompose", "demo:none", "demo", "--ray-workers", "2"]) == 2
-    assert "expected --ray-workers together with --engine ray" in capsys.readouterr().err
-
-
 def test_what_cannot_be_sent_is_said(tmp_path: Path, engine: RayExecutor) -> None:
     model = Plain()
     model.lock = threading.Lock()
@@ -299,7 +316,3 @@ def test_listens_on_this_machine_alone(cluster: str) -> None:
     assert cluster.startswith("127.0.0.1:")
     assert [node["NodeManagerAddress"] for node in ray.nodes()] == ["127.0.0.1"]
     assert np.all([os.environ.get(name) is None for name in ("RAY_USAGE_STATS_ENABLED", "RAY_OVERRIDE_RESOURCES")])
-
-
-def test_phases_are_those_of_this_process() -> None:
-    assert {phase for phase, _, _ in KILLS} < set(PHASES)

@@ -47,7 +47,7 @@ def stopping(phase: str, count: int = 1) -> Iterator[None]:
 def small_shards(monkeypatch: Any) -> None:
     """Four images a shard in every study."""
     monkeypatch.setattr(local, "_MOST_IMAGES_PER_SHARD", PER_SHARD)
-    monkeypatch.setattr(robustness_preparation, "shard_size", lambda passes: PER_SHARD)
+    monkeypatch.setattr(robustness_preparation, "shard_size", lambda *_: PER_SHARD)
     shards = SnrPreparation.shards
 
     def few(self: SnrPreparation) -> dict[int, Any]:

@@ -22,6 +22,7 @@ from spectrobe.models.base import Geometry
 
 _PASSES_PER_SHARD = 2048
 _MOST_IMAGES_PER_SHARD = 256
+_MANY_SHARDS, _MOST_IMAGES_OF_MANY = 512, 512
 _WORTH_WORKERS = 64  # images for which worker processes are started
 
 
@@ -126,9 +127,17 @@ def stack_images(images: Sequence[Tensor]) -> Tensor:
     return torch.stack(list(images))
 
 
-def shard_size(passes_per_image: int) -> int:
-    """How many images a shard takes, so that little is lost when a run is stopped."""
-    return max(1, min(_MOST_IMAGES_PER_SHARD, _PASSES_PER_SHARD // passes_per_image))
+def shard_size(passes_per_image: int, n_images: int, most: int = _MOST_IMAGES_OF_MANY) -> int:
+    """How many images a shard takes in a run of so many: 2,048 passes' worth, so that little is lost with one.
+
+    More, and at most `most`, where that would make more than 512 files.
+    """
+    return widened(max(1, min(_MOST_IMAGES_PER_SHARD, _PASSES_PER_SHARD // passes_per_image)), n_images, most)
+
+
+def widened(few: int, n_images: int, most: int = _MOST_IMAGES_OF_MANY) -> int:
+    """`few` images a shard, or, up to `most`, as many as make 512 shards of them all."""
+    return max(few, min(most, -(-n_images // _MANY_SHARDS)))
 
 
 class Bench(Generic[P]):

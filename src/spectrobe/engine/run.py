@@ -66,6 +66,10 @@ class StudyRun:
         settled: Mapping[str, Any] = self.about["settled"]
         return settled
 
+    def images_per_shard(self, before: int) -> int:
+        """Images a shard, settled at the start. before: of runs that were begun before it was written down."""
+        return int(self.settled.get("images_per_shard", before))
+
     @property
     def sources(self) -> Sources:
         """The images of the run as they are now, once it has begun."""

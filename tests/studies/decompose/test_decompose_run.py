@@ -60,7 +60,7 @@ def test_run_json_says_what_the_run_is(tmp_path: Path) -> None:
     assert identity["loader"]["on_bad_image"] == "error" and "resize" in identity["loader"]
     assert len(identity["absence"]["mean"]) == 64
     assert (identity["device"], identity["threads"]) == ("cpu", torch.get_num_threads())
-    assert run["settled"] == {"batch_size": 32, "precision": "float32", "why": "asked for"}
+    assert run["settled"] == {"batch_size": 32, "precision": "float32", "why": "asked for", "images_per_shard": 256}
     assert run["defaults"] == {"value": "usable-information", "absence": "mean", "score": "signed"}
     assert len(run["images"]) == len(set(run["images"])) == 12
     assert sorted(map(int, run["images"])) == found.table().position.tolist()

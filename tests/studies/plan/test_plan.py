@@ -58,6 +58,30 @@ def test_images_that_are_not_there_yet_are_stood_for() -> None:
     assert plan.storage == pytest.approx(3 * plan_decompose(net, data, images=50_000, **PLAIN).storage)
 
 
+@pytest.mark.parametrize("game", [{"design": "exact"}, {"design": "exact", "tolerance": 0.05}])
+def test_many_images_are_as_many_files_as_the_run_makes(
+    game: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "_PASSES_PER_SHARD", 14)  # two images a shard, 60 files
+    monkeypatch.setattr(local, "_MANY_SHARDS", 20)
+    net, data = planted(120, (1, 12, 12))
+    settings = PLAIN | game
+    plan = plan_decompose(exact(net), data, **settings)
+    sb.decompose(exact(net), data, out=tmp_path / "run", **settings)
+    assert plan.images_per_shard == 6 and plan.files <= 20
+    assert plan.files == len(list((tmp_path / "run/payoffs").glob("*.parquet")))
+
+
+def test_the_price_is_of_the_images_that_are_stood_for() -> None:
+    net, data = planted(20)
+    plans = [
+        plan_decompose(net, data, images=50_000, **PLAIN),
+        plan_robustness(net, data, "contrast:1-5", images=50_000, batch_size=8),
+        plan_snr(data[0], "contrast:1", bands=3, images=50_000),
+    ]
+    assert [plan.images_per_shard for plan in plans] == [98, 98, 98]
+
+
 def test_robustness(tmp_path: Path) -> None:
     net, data = planted(40)
     items = "gaussian_noise:1,contrast:2-3"
@@ -107,7 +131,7 @@ JOB = Plan("decompose", "m", "d", "cuda", "forward passes", 255_001, True, 1000,
 
 
 def test_the_sums() -> None:
-    assert JOB.shards == 125
+    assert JOB.shards == 125 and JOB.files == 1250
     assert JOB.storage == 10 * (1000 * 1000 + 125 * 500)
     assert JOB.device_hours == pytest.approx(10 * 1000 * 0.5 / 3600)
     assert JOB.decode_hours == pytest.approx(10 * 1000 * 0.01 / 3600)
@@ -129,7 +153,7 @@ def test_it_is_told() -> None:
     assert told.splitlines()[0] == "decompose m on 1,000 images of d x 10 models"
     assert "forward passes: 255,001 a model, 2,550,010 in all" in told
     assert "GPU-hours: 1.39; decoding: 0.0278 core-hours" in told
-    assert "storage: 10.6 MB in 1,250 shards" in told
+    assert "storage: 10.6 MB in 1,250 files, a shard each" in told
     assert "2 cores can decode for 105 workers" in told and "more wait for the store" in told
     content = JOB.to_dict()
     assert content["kind"] == "plan" and content["measured"]["play"] == 0.5 and content["hours"] == JOB.hours

@@ -84,7 +84,7 @@ class TestResuming:
 
     @pytest.fixture(autouse=True)
     def small_shards(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(robustness_preparation, "shard_size", lambda passes: 6)
+        monkeypatch.setattr(robustness_preparation, "shard_size", lambda *_: 6)
 
     @pytest.mark.parametrize(
         "phase,count",

@@ -69,7 +69,7 @@ class Preparation:
 
     def shards(self, n_images: int) -> dict[int, Sequence[int]]:
         """The shards of the first `n_images` images in seeded order: index -> positions."""
-        size = shard_size(self.evaluator.passes_per_image)
+        size = self.run.images_per_shard(images_per_shard(self.evaluator.passes_per_image, 0, None))
         starts = range(0, n_images, size)
         return {i: [int(p) for p in self.order[s : min(s + size, n_images)]] for i, s in enumerate(starts)}
 
@@ -93,6 +93,11 @@ class Preparation:
         self.run.keep(result.to_dict(), result.warnings, result.skipped)
         about = self.run.about if self.run.folder is None else None
         return replace(result, _payoffs=None, _run=self.run.store, _about=about)
+
+
+def images_per_shard(passes_per_image: int, n_images: int, tolerance: float | None) -> int:
+    """How many images a shard takes; where a pilot finds out how many are wanted, more than its own in none."""
+    return shard_size(passes_per_image, n_images, *(() if tolerance is None else (N_PILOT,)))
 
 
 @dataclass(frozen=True)
@@ -233,7 +238,7 @@ def _check_labels(images: ImageData, order: np.ndarray, value: str) -> None:
 def _settle(
     execution: Mapping[str, Any], tolerance: float | None, opened: _Opened, evaluator: Evaluator
 ) -> dict[str, Any]:
-    """Batch size, design and precision of a new run; a batch size that memory does not allow is halved."""
+    """Batch size, design, precision and shards of a new run; a batch size that memory does not allow is halved."""
     size, device, model, order = execution["batch_size"], opened.device, opened.model, opened.order
     settings = opened.settings
     chosen: dict[str, str] = {}
@@ -263,7 +268,14 @@ def _settle(
                 chosen = {"design": taken.design, "design_because": taken.why}
                 evaluator = replace(evaluator, design=replace(settings, design=taken.design).make_design())
             choice = choose_precision(execution["precision"], model, device, size, shape, rows_of, len(order))
-            return {"batch_size": size, "precision": choice.precision, "why": choice.why, **chosen}
+            per_shard = images_per_shard(evaluator.passes_per_image, len(order), tolerance)
+            return {
+                "batch_size": size,
+                "precision": choice.precision,
+                "why": choice.why,
+                **chosen,
+                "images_per_shard": per_shard,
+            }
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise

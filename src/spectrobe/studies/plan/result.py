@@ -42,6 +42,11 @@ class Plan(Frozen):
         return -(-self.n_images // self.images_per_shard)
 
     @property
+    def files(self) -> int:
+        """Of all shards; a run has a handful more."""
+        return self.n_models * self.shards
+
+    @property
     def storage(self) -> float:
         """Bytes of all shards."""
         rows = self.n_images * self.measured.row_bytes + self.shards * self.measured.shard_bytes
@@ -92,8 +97,8 @@ class Plan(Frozen):
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able: what was measured, and what follows."""
-        derived = ("shards", "storage", "device_hours", "decode_hours", "seconds", "workers_decode", "workers_store",
-                   "bottleneck", "hours")  # fmt: skip
+        derived = ("shards", "files", "storage", "device_hours", "decode_hours", "seconds", "workers_decode",
+                   "workers_store", "bottleneck", "hours")  # fmt: skip
         return {"kind": "plan", **asdict(self), **{name: getattr(self, name) for name in derived}}
 
     def summary(self) -> str:
@@ -112,7 +117,7 @@ class Plan(Frozen):
             f"{place}: {self.device_hours:,.3g}; decoding: {self.decode_hours:,.3g} core-hours",
             f"one model in one process: {duration(self.seconds)} ({duration(self.opening)} to open and settle, "
             f"{duration(self.intervals)} for the intervals)",
-            f"storage: {file_size(self.storage)} in {self.n_models * self.shards:,} shards",
+            f"storage: {file_size(self.storage)} in {self.files:,} file{'s' * (self.files > 1)}, a shard each",
             f"on {self.workers} worker{'s' * (self.workers > 1)}: {duration(3600 * self.hours)}",
             f"{self.cores} core{'s' * (self.cores > 1)} can decode for {self.workers_decode:,.3g} workers, a store of "
             f"one shard at a time keeps up with {self.workers_store:,.3g}: more wait for {self.bottleneck}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
@@ -15,17 +15,14 @@ import numpy as np
 from spectrobe.bands import BandPartition
 from spectrobe.data import open_data
 from spectrobe.data.base import ImageData
-from spectrobe.engine.absence import DEFAULT_ABSENCE
 from spectrobe.engine.devices import resolve_device
 from spectrobe.engine.executor import LocalExecutor
-from spectrobe.engine.local import shard_size
 from spectrobe.engine.payoffs import payoffs_of
 from spectrobe.engine.progress import Progress, Silent
 from spectrobe.errors import InputError
 from spectrobe.game.fit import Payoffs
 from spectrobe.game.intervals import check_confidence
 from spectrobe.game.table import PayoffTable
-from spectrobe.game.values import DEFAULT_VALUE
 from spectrobe.models import open_model
 from spectrobe.models.base import Model
 from spectrobe.perturbations.attacks import Attack
@@ -41,11 +38,11 @@ from spectrobe.studies.robustness import study as robustness_study
 from spectrobe.studies.robustness.conditions import Perturbations
 from spectrobe.studies.robustness.rows import FOLDER as PREDICTIONS
 from spectrobe.studies.robustness.sanity import all_passes
-from spectrobe.studies.snr.preparation import prepare_snr
+from spectrobe.studies.snr import preparation as snr_preparation
 from spectrobe.studies.snr.study import snr_study
 from spectrobe.studies.snr.summary import check_summary
 
-_NOT_PRICED = ("data", "perturbations", "perturbed", "images", "engine", "out", "progress")
+_NOT_PRICED = ("perturbations", "perturbed", "tree", "against", "reference", "images", "engine", "out", "progress")
 _TIMED, _MOST_BYTES = (64, 512), 256 * 2**20  # images that intervals are timed on, fewer where rows are large
 
 
@@ -53,74 +50,58 @@ def plan_decompose(
     model: Any,
     data: Any,
     *,
-    bands: int | str | BandPartition = 8,
-    value: str = DEFAULT_VALUE,
-    absence: str = DEFAULT_ABSENCE,
-    design: str = "exact",
     images: int | None = None,
-    tolerance: float | None = None,
-    confidence: float = 0.95,
-    seed: int = 0,
-    precision: str = "auto",
-    batch_size: int | str = "auto",
-    device: str = "auto",
-    workers: int = 0,
-    class_map: str | Mapping[str, int] | None = None,
-    on_bad_image: str = "error",
-    force: bool = False,
-    clip: bool = False,
     models: int = 1,
     gpus: int = 1,
     cores: int | None = None,
     store: str | None = None,
     progress: Progress | None = None,
+    **options: Any,
 ) -> Plan:
-    """What `decompose` with these arguments will take; nothing of it is kept.
+    """What `decompose` with these arguments (options: bands, design, tolerance, ...) will take; nothing of it is kept.
 
     images: may be more than the data hold, which then stand for them.   models: how many like this one.
     gpus: devices that work at the same time, a worker each.   cores: that decode for them (default: this machine's).
     store: folder or fsspec location in which writing is timed (default: a temporary folder).
-    Raises what `decompose` raises.
+    Raises what `decompose` raises, InputError for an option that it does not have.
     """
     check_job(models, gpus, cores)
-    progress = progress or Silent()
-    settings = {"bands": BandPartition.of(bands), "value": value, "absence": absence, "design": design,
-                "confidence": confidence, "seed": seed, "force": force, "clip": clip}  # fmt: skip
-    decompose_study.check_choices(
-        bands, value, absence, design, images, tolerance, confidence, precision, batch_size, on_bad_image, force, seed,
-        workers,
-    )  # fmt: skip
+    said, progress = _said(decompose_study.decompose, "decompose", options), progress or Silent()
+    decompose_study.check_choices(images=images, **_for(decompose_study.check_choices, said))
+    tolerance = said["tolerance"]
+    settings = _some(said, "value", "absence", "design", "confidence", "seed", "force", "clip")
     with ExitStack() as stack:
         start = time.perf_counter()
-        classifier, opened, device = _opened(model, data, device, {"class_map": class_map})
-        wanted, notes = _wanted(images, opened)
+        classifier, opened, device = _opened(model, data, said["device"], _some(said, "class_map"))
+        among, notes = _wanted(images, opened)
         run = decompose_preparation.prepare(
             classifier,
             opened,
-            settings=settings,
-            selection={"images": min(wanted, len(opened)), "tolerance": tolerance},
-            execution={"precision": precision, "batch_size": batch_size, "device": device},
-            loading={"workers": workers, "class_map": class_map, "on_bad_image": on_bad_image},
+            settings={"bands": BandPartition.of(said["bands"]), **settings},
+            selection={"images": min(among, len(opened)), "tolerance": tolerance},
+            execution={**_some(said, "precision", "batch_size"), "device": device},
+            loading=_some(said, "workers", "class_map", "on_bad_image"),
             out=None,
             progress=progress,
             stack=stack,
             executor=LocalExecutor(),
         )
-        opening = time.perf_counter() - start
+        opening, wanted = time.perf_counter() - start, among
         if tolerance is not None:
-            wanted, said = how_many_images(run, progress)
-            notes += said
+            wanted, more = how_many_images(run, progress)
+            notes += more
         game = run.evaluator
-        measured = measure(run, game, shard_size(game.passes_per_image), "payoffs", store)
+        per_shard = decompose_preparation.images_per_shard(game.passes_per_image, among, tolerance)
+        measured = measure(run, game, per_shard, "payoffs", store)
         shards = run.shards(min(measured.images, len(run.order)))
         run.evaluate(shards, progress)
         intervals = _intervals(payoffs_of(run.store, list(shards)), run.settings, wanted)
-        if design != run.settings.design:
+        if said["design"] != run.settings.design:
             notes.append(f"{run.settings.design} design: {run.run.settled['design_because']}")
         return Plan(
             "decompose", classifier.name, opened.name, str(game.device), "forward passes",
-            game.design.passes(wanted, game.absence.constant), True, wanted, models, shard_size(game.passes_per_image),
-            gpus, _cores(cores), opening, intervals, measured, tuple(notes),
+            game.design.passes(wanted, game.absence.constant), True, wanted, models, per_shard, gpus,
+            _cores(cores), opening, intervals, measured, tuple(notes),
         )  # fmt: skip
 
 
@@ -130,42 +111,35 @@ def plan_robustness(
     perturbations: Perturbations = (),
     *,
     images: int | None = None,
-    confidence: float = 0.95,
-    seed: int = 0,
-    batch_size: int | str = "auto",
-    device: str = "auto",
-    workers: int = 0,
-    class_map: str | Mapping[str, int] | None = None,
-    image_column: str | None = None,
-    label_column: str | None = None,
-    on_bad_image: str = "error",
     models: int = 1,
     gpus: int = 1,
     cores: int | None = None,
     store: str | None = None,
     progress: Progress | None = None,
+    **options: Any,
 ) -> Plan:
     """What `robustness` with these arguments will take; the rest as in `plan_decompose`. Stored images are not priced.
 
     With attacks, forward passes are the most that they take; corruptions take just so many.
     """
     check_job(models, gpus, cores)
+    said = _said(robustness_study.robustness, "robustness", options)
     plans = robustness_study.check_choices(
-        perturbations, None, None, data, images, confidence, batch_size, on_bad_image
+        perturbations, None, None, data, images, *_some(said, "confidence", "batch_size", "on_bad_image").values()
     )
     with ExitStack() as stack:
         start = time.perf_counter()
-        columns = {"class_map": class_map, "image_column": image_column, "label_column": label_column}
-        classifier, opened, device = _opened(model, data, device, columns)
+        columns = _some(said, "class_map", "image_column", "label_column")
+        classifier, opened, device = _opened(model, data, said["device"], columns)
         wanted, notes = _wanted(images, opened)
         run = robustness_preparation.prepare(
-            classifier, opened, plans, tree=None, against=None, images=min(wanted, len(opened)), seed=seed,
-            confidence=confidence, execution={"batch_size": batch_size, "device": device},
-            loading={"workers": workers, "on_bad_image": on_bad_image, **dict.fromkeys(columns)}, reference=None,
+            classifier, opened, plans, tree=None, against=None, images=min(wanted, len(opened)),
+            execution={"batch_size": said["batch_size"], "device": device}, **_some(said, "seed", "confidence"),
+            loading={**_some(said, "workers", "on_bad_image"), **dict.fromkeys(columns)}, reference=None,
             out=None, progress=progress or Silent(), stack=stack, executor=LocalExecutor(),
         )  # fmt: skip
         opening, player = time.perf_counter() - start, run.player
-        per_shard = run.images_per_shard
+        per_shard = robustness_preparation.images_per_shard(player.passes_per_image, wanted, player.batch_size)
         measured = measure(run, player, per_shard, PREDICTIONS, store)
         exact = not any(isinstance(item.perturbation, Attack) for item in run.items)
         notes += [f"{name} is left out: {why}" for name, why in run.refused.items()]
@@ -194,34 +168,51 @@ def plan_snr(
     The unit is the perturbed image: an attack's forward passes are in the seconds, not in the count.
     """
     check_job(models, gpus, cores)
-    known: dict[str, Any] = {
-        name: one.default for name, one in inspect.signature(snr_study).parameters.items() if name not in _NOT_PRICED
-    }
-    unknown = set(options) - set(known)
-    if unknown:
-        raise InputError(f"unknown option(s) {', '.join(sorted(unknown))} of snr, known are {', '.join(known)}")
-    said = known | options
+    said = _said(snr_study, "snr", options)
     said["bands"] = BandPartition.of(said["bands"])
     check_confidence(said["confidence"])
     check_summary(said["bands"], said["dc"], said["summary"])
     settings = ("bands", "dc", "summary", "confidence", "seed", "luminance", "border", "quantize", "labels")
     with ExitStack() as stack:
         start = time.perf_counter()
-        run = prepare_snr(
-            data, perturbations, perturbed, said["model"], settings={name: said[name] for name in settings},
-            selection={"size": said["size"], "patch": said["patch"], "images": None},
-            execution={name: said[name] for name in ("batch_size", "device")},
-            loading={name: said[name] for name in ("workers", "class_map", "on_bad_image")}, out=None,
+        run = snr_preparation.prepare_snr(
+            data, perturbations, perturbed, said["model"], settings=_some(said, *settings),
+            selection={**_some(said, "size", "patch"), "images": None},
+            execution=_some(said, "batch_size", "device"),
+            loading=_some(said, "workers", "class_map", "on_bad_image"), out=None,
             progress=progress or Silent(), stack=stack, executor=LocalExecutor(),
         )  # fmt: skip
         opening = time.perf_counter() - start
         wanted, notes = _wanted(images, run.loader.data)
-        measured = measure(run, run.measurer, run.images_per_shard, "snr", store)
+        per_shard = snr_preparation.images_per_shard(run.shape, wanted, run.measurer.batch_size)
+        measured = measure(run, run.measurer, per_shard, "snr", store)
         return Plan(
             "snr", run.settings.model_name, run.settings.data_name, said["device"] if said["model"] else "cpu",
-            "perturbed images", run.measurer.passes_per_image * wanted, True, wanted, models, run.images_per_shard,
-            gpus, _cores(cores), opening, 0.0, measured, tuple(notes),
+            "perturbed images", run.measurer.passes_per_image * wanted, True, wanted, models, per_shard, gpus,
+            _cores(cores), opening, 0.0, measured, tuple(notes),
         )  # fmt: skip
+
+
+def _said(study: Callable[..., Any], command: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """What a study is asked: these options, and its own defaults of the others."""
+    known = {
+        name: one.default
+        for name, one in inspect.signature(study).parameters.items()
+        if name not in _NOT_PRICED and one.default is not one.empty
+    }
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise InputError(f"unknown option(s) {', '.join(unknown)} of {command}, known are {', '.join(known)}")
+    return known | dict(options)
+
+
+def _some(said: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {name: said[name] for name in names}
+
+
+def _for(function: Callable[..., Any], said: Mapping[str, Any]) -> dict[str, Any]:
+    """What of it a function takes."""
+    return _some(said, *(name for name in inspect.signature(function).parameters if name in said))
 
 
 def check_job(models: int, gpus: int, cores: int | None) -> None:

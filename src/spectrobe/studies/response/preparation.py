@@ -71,15 +71,15 @@ class Prepared:
 
     def shards(self) -> dict[int, Sequence[int]]:
         """Index -> positions. At least a batch each, since batches never cross shards."""
-        size = max(shard_size(self.player.passes_per_image), self.run.settled["batch_size"])
-        return _split(self.order, size, 0)
+        size = max(shard_size(self.player.passes_per_image, 0), self.run.settled["batch_size"])
+        return _split(self.order, self.run.images_per_shard(size), 0)
 
     def heat_shards(self) -> dict[int, Sequence[int]]:
         """Those of the heat map, which takes the first images of the run, behind the others."""
         if self.heat_player is None or self.settings.heat_map is None:
             return {}
         some = self.order[: self.settings.heat_map.images]
-        return _split(some, shard_size(self.heat_player.passes_per_image), len(self.shards()))
+        return _split(some, shard_size(self.heat_player.passes_per_image, 0), len(self.shards()))
 
     @property
     def forward_passes(self) -> int:
@@ -177,7 +177,7 @@ def prepare(
         {**_identity(opened, described, images, execution["batch_size"]), "absence": state_digests(absence.state)},
         sources,
         opened.order,
-        lambda: {"batch_size": _batch_size(opened, execution["batch_size"], player.passes_per_image)},
+        lambda: _settle(opened, execution["batch_size"], player.passes_per_image),
         progress=progress,
         warnings=opened.warnings,
         written=opened.model.written,
@@ -256,6 +256,11 @@ def _identity(opened: _Opened, settings: ResponseSettings, images: int | None, b
         "asked": {"batch_size": batch_size},
         **execution_identity(opened.device),
     }
+
+
+def _settle(opened: _Opened, asked: Any, passes_per_image: int) -> dict[str, int]:
+    size = _batch_size(opened, asked, passes_per_image)
+    return {"batch_size": size, "images_per_shard": max(size, shard_size(passes_per_image, len(opened.order)))}
 
 
 def _batch_size(opened: _Opened, asked: Any, passes_per_image: int) -> int:

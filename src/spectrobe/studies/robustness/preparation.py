@@ -80,8 +80,9 @@ class Prepared:
 
     @property
     def images_per_shard(self) -> int:
-        """At least a batch, since batches never cross shards."""
-        return max(shard_size(self.player.passes_per_image), int(self.run.settled["batch_size"]))
+        """Of every shard but the last one."""
+        size = int(self.run.settled["batch_size"])
+        return self.run.images_per_shard(images_per_shard(self.player.passes_per_image, 0, size))
 
     def shards(self) -> dict[int, Sequence[int]]:
         """Index -> positions."""
@@ -157,12 +158,15 @@ def prepare(
         ids = {int(p): base.ids[int(p)] for p in opened.order}
         check_reference(reference, conditions, settings.data_digest, ids)
     run = open_run(KIND, out, FOLDER, stack, executor)
+    player = RobustnessPlayer(
+        opened.model.forward, opened.n_classes, opened.items, opened.clean, seed, opened.device, batch_size=1
+    )
     stored = [item.perturbation for item in opened.items if isinstance(item.perturbation, StoredImages)]
     run.begin(
         _identity(opened, settings, images, execution["batch_size"]),
         Sources(base, opened.loader.geometry, counterparts=tuple(one.fingerprint for one in stored)),
         opened.order,
-        lambda: {"batch_size": _batch_size(opened, execution["batch_size"])},
+        lambda: _settle(opened, execution["batch_size"], player.passes_per_image),
         progress=progress,
         warnings=opened.warnings,
         written=opened.model.written,
@@ -173,7 +177,7 @@ def prepare(
     for warning in opened.warnings:
         progress.note(f"warning: {warning}")
     forward = lend(opened.model, opened.device, "float32", stack)
-    player = RobustnessPlayer(forward, opened.n_classes, opened.items, opened.clean, seed, opened.device, size)
+    player = replace(player, forward=forward, batch_size=size)
     return Prepared(
         settings, opened.model, opened.items, opened.refused, opened.order, player, opened.loader, run, opened.warnings
     )
@@ -235,6 +239,16 @@ def _identity(opened: _Opened, settings: RobustnessSettings, images: int | None,
         "asked": {"batch_size": batch_size},
         **execution_identity(opened.device, **foolbox),
     }
+
+
+def images_per_shard(passes_per_image: int, n_images: int, batch_size: int) -> int:
+    """How many images a shard takes: at least a batch, since batches never cross shards."""
+    return max(batch_size, shard_size(passes_per_image, n_images))
+
+
+def _settle(opened: _Opened, asked: Any, passes_per_image: int) -> dict[str, int]:
+    size = _batch_size(opened, asked)
+    return {"batch_size": size, "images_per_shard": images_per_shard(passes_per_image, len(opened.order), size)}
 
 
 def _batch_size(opened: _Opened, asked: Any) -> int:

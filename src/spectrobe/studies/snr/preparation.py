@@ -17,7 +17,7 @@ from spectrobe.engine.batching import check_batch_size
 from spectrobe.engine.devices import resolve_device
 from spectrobe.engine.executor import Executor
 from spectrobe.engine.lent import Lent, lend
-from spectrobe.engine.local import ImageLoader, Run
+from spectrobe.engine.local import ImageLoader, Run, widened
 from spectrobe.engine.opening import execution_identity, model_identity, sample_of
 from spectrobe.engine.progress import Progress
 from spectrobe.engine.run import StudyRun, open_run
@@ -34,7 +34,7 @@ from spectrobe.studies.snr.result import SnrResult, SnrSettings, SnrStudy
 from spectrobe.studies.snr.result_json import KIND, load_snr, study_to_dict
 from spectrobe.studies.snr.summary import rings
 
-_BATCH_FLOATS, _SHARD_FLOATS = 2**23, 2**26
+_BATCH_FLOATS, _SHARD_FLOATS, _PER_SHARD = 2**23, 2**26, 64
 _KNOWN_BY = 4  # images that a model without weights is known by
 
 
@@ -42,10 +42,11 @@ _KNOWN_BY = 4  # images that a model without weights is known by
 class SnrPreparation:
     """A run that is ready: which images, what is done to them, and where it is kept.
 
-    refused: perturbations that the model does not take, and why.
+    shape: (C, H, W) of a clean image.   refused: perturbations that the model does not take, and why.
     """
 
     settings: SnrSettings
+    shape: tuple[int, int, int]
     order: np.ndarray
     measurer: Measurer
     loader: ImageLoader
@@ -90,6 +91,11 @@ class SnrPreparation:
             return study
         results = {name: replace(one, _rows=None, _folder=self.run.folder) for name, one in study.results.items()}
         return replace(study, results=results)
+
+
+def images_per_shard(shape: Sequence[int], n_images: int, batch_size: int) -> int:
+    """How many images (C, H, W) a shard takes: a batch at least, since batches never cross shards."""
+    return max(batch_size, min(widened(_PER_SHARD, n_images), _SHARD_FLOATS // int(np.prod(shape))))
 
 
 @dataclass(frozen=True)
@@ -146,7 +152,10 @@ def prepare_snr(
         },
         Sources(images, opened.loader.geometry),
         order,
-        lambda: {"batch_size": measurer.batch_size},
+        lambda: {
+            "batch_size": measurer.batch_size,
+            "images_per_shard": images_per_shard(opened.shape, len(order), measurer.batch_size),
+        },
         progress=progress,
         warnings=warnings,
         written="" if opened.model is None else opened.model.written,
@@ -157,8 +166,10 @@ def prepare_snr(
         progress.note(f"warning: {warning}")
     for name, why in opened.refused.items():
         progress.note(f"failed: {name}: {why}")
-    per_shard = max(measurer.batch_size, min(64, _SHARD_FLOATS // int(np.prod(opened.shape))))
-    return SnrPreparation(described, order, measurer, opened.loader, run, per_shard, opened.refused, tuple(warnings))
+    per_shard = run.images_per_shard(images_per_shard(opened.shape, 0, measurer.batch_size))
+    return SnrPreparation(
+        described, opened.shape, order, measurer, opened.loader, run, per_shard, opened.refused, tuple(warnings)
+    )
 
 
 def _open(
