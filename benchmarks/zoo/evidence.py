@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 import spectrobe as sb
+from benchmarks.zoo import answers
 from benchmarks.zoo import questions as q
 from spectrobe.studies.relate.wording import correlation
 
@@ -25,7 +26,14 @@ def zoo(entries: Mapping[str, Mapping[str, Any]]) -> str:
         [name, e["group"], e["seed"], f"{e['accuracy']:.3f}", *(f"{e[f'pgd20_{k}']:.3f}" for k in (2, 4, 8))]
         for name, e in entries.items()
     ]
-    return table(head, rows)
+    found = answers.zoo(entries)
+    standard = ", ".join(f"{value:.3f}" for value in found["standard"].values()) or "none"
+    strongest = "none" if found["strongest"] is None else f"{found['strongest']:.3f}"
+    should = "as it should be" if found["as it should be"] else "not as it should be"
+    return (
+        f"{table(head, rows)}\n\nUnder PGD-20 at 8/255 the strongest adversarially trained model keeps {strongest} "
+        f"(above 0.2 was asked for), the standard ones {standard} (below 0.05): the zoo is {should}."
+    )
 
 
 def spread(result: sb.RelateResult) -> str:
@@ -105,9 +113,8 @@ def question_2(result: sb.RelateResult, measures: Sequence[str]) -> str:
     return table(["measure", "score", "Spearman", "predicts", "against", "|rho| higher by", "beats it"], rows)
 
 
-def question_3(results: Mapping[str, sb.DecomposeResult]) -> str:
+def question_3(found: Mapping[tuple[str, str, int], float]) -> str:
     """How many forward passes keep the order of the models."""
-    found = q.question_3(results)
     passes = sorted({p for _, _, p in found})
     keys = list(dict.fromkeys((design, score) for design, score, _ in found))
     rows = [
@@ -125,9 +132,9 @@ def question_3(results: Mapping[str, sb.DecomposeResult]) -> str:
     return f"{table(head, rows)}\n\nFewest with a mean tau of at least {q.GOOD_TAU}: {fewest}."
 
 
-def question_4(results: Mapping[str, sb.DecomposeResult], recipes: Mapping[str, str], seeds: tuple[str, str]) -> str:
+def question_4(own: float, others: np.ndarray, difference: sb.Estimate) -> str:
     """Whether two seeds are closer than two recipes."""
-    own, others, difference = q.question_4(results, recipes, seeds)
+    seeds = answers.SEEDS
     share = float((others <= own).mean())
     answer = "yes" if share <= 0.05 else "no"
     apart = "tells them apart" if difference.low > 0 or difference.high < 0 else "does not tell them apart"
@@ -138,13 +145,13 @@ def question_4(results: Mapping[str, sb.DecomposeResult], recipes: Mapping[str, 
     )
 
 
-def question_5(result: sb.RelateResult, absences: Sequence[str]) -> str:
+def question_5(found: Mapping[str, tuple[Mapping[tuple[str, str], float], float]]) -> str:
     """Whether the absences agree on the order of the models."""
     rows: list[list[object]] = []
-    for score, (taus, w) in q.question_5(result, absences).items():
+    for score, (taus, w) in found.items():
         agree = "yes" if min(taus.values()) >= 0.8 else "no"
         rows.append([score, *(f"{tau:.2f}" for tau in taus.values()), f"{w:.2f}", agree])
-    pairs = [f"tau {a}, {b}" for a, b in next(iter(q.question_5(result, absences).values()))[0]]
+    pairs = [f"tau {a}, {b}" for a, b in next(iter(found.values()))[0]]
     return table(["score", *pairs, "Kendall's W", "agree"], rows)
 
 
@@ -161,40 +168,46 @@ def report(
     entries: Mapping[str, Mapping[str, Any]],
     results: Mapping[str, sb.DecomposeResult],
     absences: Sequence[str],
-) -> Iterator[str]:
-    """The whole of it, a part at a time."""
-    yield "### The zoo\n\n" + zoo(entries)
-    yield "### Spread\n\n" + spread(result)
+) -> Iterator[tuple[str, str, Any]]:
+    """The whole of it, a part at a time: a name, what it says as Markdown, and its numbers."""
+    yield "zoo", "### The zoo\n\n" + zoo(entries), answers.zoo(entries)
+    yield "spread", "### Spread\n\n" + spread(result), answers.spread(result)
     decided = {letter: q.deciding(result, letter) for letter in q.PRIMARY}
+    measures = [measure for measure in decided.values() if measure is not None]
+    tables = []
     for letter, measure in decided.items():
         if measure is None:
-            yield f"### {letter}\n\nNo measure has the spread that the protocol asks for: nothing is decided."
+            tables.append(f"### {letter}\n\nNo measure has the spread that the protocol asks for: nothing is decided.")
             continue
-        yield f"### Scores against {measure}\n\n{scores(result, measure)}"
+        tables.append(f"### Scores against {measure}\n\n{scores(result, measure)}")
         if q.WITHOUT in result.subsets:
-            yield f"#### The same without `at`\n\n{scores(result, measure, q.WITHOUT)}"
-    measures = [measure for measure in decided.values() if measure is not None]
-    answers = [question_1(result, letter, measure) for letter, measure in decided.items() if measure is not None]
-    yield "### 1. Which score predicts best?\n\n" + "\n\n".join(answers)
+            tables.append(f"#### The same without `at`\n\n{scores(result, measure, q.WITHOUT)}")
+    said = [question_1(result, letter, measure) for letter, measure in decided.items() if measure is not None]
+    text = "\n\n".join([*tables, "### 1. Which score predicts best?", *said])
+    yield "question-1", text, {measure: answers.question_1(result, measure) for measure in measures}
     if measures:
-        yield "### 2. Scores under the perturbation\n\n" + question_2(result, measures)
-    yield "### 3. How few forward passes keep the order?\n\n" + question_3(results)
+        text = "### 2. Scores under the perturbation\n\n" + question_2(result, measures)
+        yield "question-2", text, answers.question_2(result, measures)
+    taus = q.question_3(results)
+    text = "### 3. How few forward passes keep the order?\n\n" + question_3(taus)
+    yield "question-3", text, answers.question_3(taus)
     residual = {name: one for name, one in results.items() if entries[name]["architecture"] == "resnet"}
-    seeds = ("resnet-standard", "resnet-standard-seed1")
-    if set(seeds) <= set(residual):
+    if set(answers.SEEDS) <= set(residual):
         recipes = {name: entries[name]["group"] for name in residual}
-        yield "### 4. Two seeds and two recipes\n\n" + question_4(residual, recipes, seeds)
-    yield "### 5. Do the absences agree?\n\n" + question_5(result, absences)
+        four = q.question_4(residual, recipes, answers.SEEDS)
+        text = "### 4. Two seeds and two recipes\n\n" + question_4(*four)
+        yield "question-4", text, answers.question_4(*four)
+    five = q.question_5(result, absences)
+    yield "question-5", "### 5. Do the absences agree?\n\n" + question_5(five), answers.question_5(five)
     if len(measures) == len(decided):
-        yield "### Defaults\n\n" + defaults(result, measures)
-    rows = [
-        [measure, one.score, correlation(one.spearman), _p(one.spearman.p_max)]
-        for measure in result.measures
-        if measure not in measures and (one := result.best(measure)) is not None
-    ]
-    yield "### Other measures: the score that goes best with each\n\n" + table(
-        ["measure", "score", "Spearman", "p, all"], rows
-    )
+        text = "### Defaults\n\n" + defaults(result, measures)
+        yield "defaults", text, {"was": q.DEFAULT, "rule says": q.new_default(result, measures)}
+    others = {measure: result.best(measure) for measure in result.measures if measure not in measures}
+    best = {measure: one for measure, one in others.items() if one is not None}
+    rows = [[name, one.score, correlation(one.spearman), _p(one.spearman.p_max)] for name, one in best.items()]
+    head = ["measure", "score", "Spearman", "p, all"]
+    text = "### Other measures: the score that goes best with each\n\n" + table(head, rows)
+    yield "other-measures", text, {name: one.to_dict() for name, one in best.items()}
 
 
 def _difference(estimate: sb.Estimate) -> str:

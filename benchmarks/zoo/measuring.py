@@ -17,16 +17,21 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import spectrobe as sb
+from benchmarks.zoo.fast import Kept, fast, stopping
 from benchmarks.zoo.store import write
 from spectrobe.data.cached import CachedData, PixelCache
 from spectrobe.engine.store import json_text
 from spectrobe.game.intervals import Estimate, mean_estimate, wilson
 from spectrobe.models.zoo import read_manifest
+from spectrobe.perturbations import Perturbation, parse_perturbations
 from spectrobe.seeding import seeded_order
 
 ABSENCES = ("zero", "mean", "donor")
+ROBUSTNESS, OWN = ("attacks", "minimum-norm", "band-noise", "corruptions"), "snr-attack"
+"""Folders of a model's runs."""
 LINF, L2 = "pgd_linf:eps=1/510..8/255;steps=20", "pgd_l2:eps=1/8..1;steps=20"
-ATTACKS = f"{LINF},{L2},fmn_linf,ddn_l2"
+ATTACKS = f"{LINF},{L2}"
+MINIMUM_NORM = "fmn_linf,ddn_l2"
 CORRUPTIONS = "imagenet-c"
 BAND_NOISE = ",".join(f"band_noise:power=0.0064;band={band}" for band in range(8))
 OWN_SNR = "pgd_linf:eps=2/255;steps=20"
@@ -40,7 +45,9 @@ class Sizes:
     images: int = 600
     corruption_images: int = 2000
     snr_images: int = 200
+    minimum_norm_images: int = 200
     attacks: str = ATTACKS
+    minimum_norm: str = MINIMUM_NORM
     corruptions: str = CORRUPTIONS
     band_noise: str = BAND_NOISE
 
@@ -62,6 +69,7 @@ class Measuring:
         self.data = CachedData(sb.open_data(data, n_classes=10), PixelCache())
         self.order = seeded_order(self.data.ids, 0)
         self.failed: dict[str, str] = {}
+        self._corruptions: list[Perturbation] = []
 
     def string(self, name: str) -> str:
         """The model string."""
@@ -69,11 +77,21 @@ class Measuring:
 
     def all(self, names: list[str] | None = None) -> None:
         """Everything of every model (or of some); what fails is named in `failed`, and the rest goes on."""
-        self.announce()
-        self._try("SNR of corruptions", self.corruption_snr)
+        self.of_all()
         for name in names or self.entries:
             for what, part in self.parts(name).items():
                 self._try(f"{name}: {what}", part)
+
+    def of_all(self) -> None:
+        """What is of no model, or of all."""
+        self.announce()
+        self._try("SNR of corruptions", self.corruption_snr)
+
+    def complete(self) -> list[str]:
+        """The models of which everything is there."""
+        files = [f"{folder}/result.json" for folder in (*(f"decompose-{a}" for a in ABSENCES), *ROBUSTNESS, OWN)]
+        files += ["published.json", "baselines.json"]
+        return [name for name in self.entries if all((self.out / name / file).exists() for file in files)]
 
     def announce(self) -> None:
         """Names and recipes, for `relate`."""
@@ -89,12 +107,8 @@ class Measuring:
             f"decompose, absence {absence}": lambda absence=absence: self.decompose(name, absence)
             for absence in ABSENCES
         }
-        for what, perturbations, n in (
-            ("attacks", self.sizes.attacks, self.sizes.images),
-            ("band-noise", self.sizes.band_noise, self.sizes.images),
-            ("corruptions", self.sizes.corruptions, self.sizes.corruption_images),
-        ):
-            parts[what] = lambda what=what, p=perturbations, n=n: self.robustness(name, what, p, n)
+        for what in ROBUSTNESS:
+            parts[what] = lambda what=what: self.robustness(name, what)
         return parts | {
             "SNR of its own attack": lambda: self.own_snr(name),
             "published procedure": lambda: self.published(name),
@@ -104,17 +118,32 @@ class Measuring:
     def decompose(self, name: str, absence: str) -> sb.DecomposeResult:
         """The exact table of one absence."""
         return sb.decompose(
-            self._model(name), self.data, bands=8, value="usable-information", absence=absence, design="exact",
+            fast(self._model(name)), self.data, bands=8, value="usable-information", absence=absence, design="exact",
             images=self.sizes.images, precision="float32", batch_size=self.batch, device=self.device,
             out=self.out / name / f"decompose-{absence}",
         )  # fmt: skip
 
-    def robustness(self, name: str, what: str, perturbations: str, images: int) -> sb.RobustnessResult:
-        """One robustness run."""
+    def robustness(self, name: str, what: str) -> sb.RobustnessResult:
+        """One robustness run, of those in ROBUSTNESS."""
+        model, sizes = self._model(name), self.sizes
+        perturbations: Any
+        if what == "attacks":
+            perturbations = [stopping(spec.build(model)) for spec in parse_perturbations(sizes.attacks)]
+        elif what == "corruptions":
+            model, perturbations = fast(model), self._kept_corruptions()
+        else:
+            perturbations = sizes.minimum_norm if what == "minimum-norm" else sizes.band_noise
+        images = {"corruptions": sizes.corruption_images, "minimum-norm": sizes.minimum_norm_images}
         return sb.robustness(
-            self._model(name), self.data, perturbations, images=images, batch_size=self.batch, device=self.device,
-            out=self.out / name / what,
+            model, self.data, perturbations, images=images.get(what, sizes.images), batch_size=self.batch,
+            device=self.device, out=self.out / name / what,
         )  # fmt: skip
+
+    def _kept_corruptions(self) -> list[Perturbation]:
+        """The corruptions, whose images all models of this process share."""
+        if not self._corruptions:
+            self._corruptions = [Kept(spec.build()) for spec in parse_perturbations(self.sizes.corruptions)]
+        return self._corruptions
 
     def corruption_snr(self) -> Any:
         """What each corruption leaves of the bands, the same for all models."""
@@ -131,7 +160,7 @@ class Measuring:
         """What PGD on this model leaves of the bands."""
         return sb.snr_study(
             self.data, OWN_SNR, model=self._model(name), bands=8, images=self.sizes.snr_images, device=self.device,
-            out=self.out / name / "snr-attack",
+            out=self.out / name / OWN,
         )  # fmt: skip
 
     def published(self, name: str) -> float:
@@ -139,7 +168,7 @@ class Measuring:
         path = self.out / name / "published.json"
         if not path.exists():
             x, y = self.images(self.sizes.images)
-            found = sb.published.decompose(self._model(name), x, y, bands=8, batch_size=PUBLISHED_BATCH)
+            found = sb.published.decompose(fast(self._model(name)), x, y, bands=8, batch_size=PUBLISHED_BATCH)
             write(path, json_text({"score": found.score, "profile": found.profile}).encode())
         return float(json.loads(path.read_text())["score"])
 

@@ -19,7 +19,7 @@ from spectrobe.seeding import numpy_generator
 from spectrobe.studies.relate.relation import Relation
 
 PRIMARY = {
-    "A": ("area/pgd_linf:steps=20", *(f"accuracy/pgd_linf:eps={k}/255;steps=20" for k in (1, 2))),
+    "A": ("area/pgd_linf", "accuracy/pgd_linf:eps=1/255", "accuracy/pgd_linf:eps=2/255"),
     "C": ("mean-corruption-accuracy", "corruptions-severity-3"),
 }
 """The measure that decides, and what takes its place where the zoo has no spread under it."""

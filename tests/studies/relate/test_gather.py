@@ -98,6 +98,9 @@ def test_a_zoo_brings_names_and_recipes_along(stored: Path, tmp_path: Path) -> N
     found = sb.relate(tmp_path, **FAST)  # what it made itself is no run
     assert found.models == ("my a", "my b", "my c") and found.recipes == ("plain", "plain", "at")
     assert found.left_out == {}
+    for inside in ("*-folder", "*-folder/*"):  # whatever of it is named
+        again = sb.relate(sorted(tmp_path.glob(inside)), **FAST)
+        assert (again.models, again.recipes) == (found.models, found.recipes)
 
 
 def test_snr_runs_lie_in_folders_too(stored: Path, tmp_path: Path) -> None:

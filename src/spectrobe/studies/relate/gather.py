@@ -141,11 +141,9 @@ def _in_folder(path: str, left_out: dict[str, str]) -> list[Run]:
 
     run = RunFolder(path)
     if run.exists("run.json"):
-        return [_opened(path)]
+        return [_told_by_zoo(_opened(path))]
     if not run.filesystem.isdir(run.root):
         raise InputError(f"no such folder: {path!r}; expected run folders, or a folder of them")
-    zoo = run.read_json(ZOO_FILE)["models"] if run.exists(ZOO_FILE) else []
-    known = {entry["folder"]: entry for entry in zoo}
     found = []
     for relative in _folders_with_runs(run):
         if RunFolder(f"{path.rstrip('/')}/{relative}").read_json("run.json").get("command") == "relate":
@@ -155,11 +153,24 @@ def _in_folder(path: str, left_out: dict[str, str]) -> list[Run]:
         except RunFolderError as error:
             left_out[relative] = str(error)
             continue
-        entry = known.get(relative.partition("/")[0], {})
-        found.append(replace(opened, title=entry.get("name"), recipe=entry.get("recipe")))
+        found.append(_told_by_zoo(opened))
     if not found and not left_out:
         raise InputError(f"{path}: expected a run folder (with run.json in it), or a folder of them, found none")
     return found
+
+
+def _told_by_zoo(run: Run) -> Run:
+    """The run with the name and recipe that the zoo it lies in, ZOO/MODEL/RUN, has for its model."""
+    from spectrobe.engine.store import RunFolder
+
+    inside = run.where.rstrip("/").rpartition("/")[0]
+    above, _, model = inside.rpartition("/")
+    if not model or above.endswith(("/", ":")):  # nothing is above, or a store's address
+        return run
+    zoo = RunFolder(above or ("/" if inside.startswith("/") else "."))
+    known = zoo.read_json(ZOO_FILE)["models"] if zoo.exists(ZOO_FILE) else []
+    entry = next((one for one in known if one["folder"] == model), {})
+    return replace(run, title=entry.get("name"), recipe=entry.get("recipe"))
 
 
 def _folders_with_runs(folder: Any) -> list[str]:
