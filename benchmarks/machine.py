@@ -33,7 +33,7 @@ def machine() -> str:
 
 
 def ended(main: Callable[[], int | None]) -> int:
-    """The exit code of a script: bad input is one line and 2, Ctrl-C one line and 130, as on spectrobe's command line."""
+    """The exit code of a script: bad input is one line and 2, Ctrl-C one line and 130, as on the command line."""
     try:
         return main() or 0
     except SpectrobeError as error:

@@ -128,10 +128,12 @@ def _study(run: Run) -> Words:
     recipe, train, held_out = settings["recipe"], identity["train"]["name"], identity["held_out"]["name"]
     words = ["demo" if settings.get("demo") else train]
     words += ["--test", held_out] if held_out != train else []
+    repeated = any("were left out of training" in warning for warning in run.about.get("warnings", ()))
     for option, value in (
         ("arch", recipe["architecture"]), ("epochs", recipe["epochs"]), ("batch", recipe["batch_size"]),
-        ("rate", recipe["rate"]), ("images", identity["train"]["images"] if held_out != train else None),
+        ("learning-rate", recipe["rate"]), ("images", None if repeated else identity["train"]["images"]),
         ("seeds", settings["seeds"]), ("confidence", settings["confidence"]), ("seed", settings["seed"]),
+        ("precision", settings["precision"]),
     ):  # fmt: skip
         words += [f"--{option}", str(value)] if value is not None else []
     return words
