@@ -17,6 +17,8 @@ from typing import Any
 
 from benchmarks.machine import SHARED, ended
 
+CIFAR10 = SHARED / "data" / "cifar10"
+
 
 def main() -> int:
     options = parse()

@@ -9,6 +9,7 @@ import pytest
 
 import spectrobe as sb
 from tests.cli.calls import Cli
+from tests.cli.test_repeat import repeated
 
 pytest.importorskip("lightning")
 pytest.importorskip("sklearn")
@@ -27,6 +28,7 @@ def test_label_noise(cli: Cli) -> None:
         outcome.out.splitlines()[-1]
         == f"{folder}: run.json, readings, result.json, figures/label-noise.svg, figures/label-noise.png"
     )
+    repeated(cli, folder)
     assert cli("figure", "label_noise", folder, "-o", "ln.svg", "--width", "single").code == 0
     assert Path("ln.svg").stat().st_size > 10_000
 
@@ -40,6 +42,7 @@ def test_feature_snr(cli: Cli) -> None:
     found = sb.load("there")
     assert found.perturbations == ("gaussian_noise:3", "contrast:2") and found.injected_accuracy is None
     assert "there: run.json, predictions, result.json, figures/snr-training.svg" in outcome.out
+    repeated(cli, "there")
     assert cli("figure", "snr_training", "there", "-o", "st.svg").code == 0
 
 

@@ -41,7 +41,7 @@ def test_lines_and_shades_are_the_numbers() -> None:
     np.testing.assert_allclose(score.lines[0].get_ydata(), [e.value for e in found.scores])
     legend = profile.get_legend()
     assert legend is not None
-    assert [text.get_text() for text in legend.get_texts()] == ["0.333-0.5", "0.167-0.333", "0-0.167"]
+    assert [text.get_text() for text in legend.get_texts()] == ["2: 0.333-0.5", "1: 0.167-0.333", "0: 0-0.167"]
     assert [tick.get_text() for tick in score.get_xticklabels()] == ["0", "1", "2"]
 
 

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.text import Text as Words
 
 import spectrobe as sb
+from spectrobe.figures.publication import publication
 from spectrobe.report.blocks import Section, Table, Text
 from spectrobe.report.charts.chart import Panels
 from spectrobe.report.material import Material
@@ -73,19 +75,34 @@ def all_of(section: Section, kind: type) -> list[Any]:
 
 
 def test_label_noise_panels_show_the_profile(noisy: LabelNoiseResult) -> None:
-    [panels] = all_of(section_of(label_noise, noisy), Panels)
+    panels, outcomes = all_of(section_of(label_noise, noisy), Panels)
     assert len(panels.charts) == 3 and panels.legend
+    assert [chart.title[:8] for chart in panels.charts] == ["band 0: ", "band 1: ", "band 2: "]
     for band, chart in enumerate(panels.charts):
         for r, series in enumerate(chart.series):
             assert [point.y for point in series.points] == noisy.profile[r, :, band].tolist()
             assert [point.y_interval[0] for point in series.points] == noisy.profile_low[r, :, band].tolist()
+    for chart, band in zip(outcomes.charts, (noisy.information_band, noisy.score_band), strict=True):
+        for r, series in enumerate(chart.series):
+            assert [(point.y, *point.y_interval) for point in series.points] == [tuple(one) for one in band[:, r].T]
+
+
+def test_a_score_that_is_not_defined_is_left_out(noisy: LabelNoiseResult) -> None:
+    band = np.array(noisy.score_band)
+    band[:, 1, 0] = np.nan
+    band[1:, 1, 1] = np.nan  # one seed: a mean and no interval
+    _, outcomes = all_of(section_of(label_noise, replace(noisy, score_band=band)), Panels)
+    points = outcomes.charts[1].series[1].points
+    assert [point.x for point in points] == [2, 3, 4] and points[0].y_interval is None
+    assert outcomes.table.rows[4][3].text == "not defined"
 
 
 def test_label_noise_table_names_departures(noisy: LabelNoiseResult) -> None:
     assert noisy.departures and {one.rate for one in noisy.departures} == {0.8}
     [table] = all_of(section_of(label_noise, noisy), Table)
-    assert table.rows[0][-1].text == ""
-    assert table.rows[1][-1].text == "; ".join(f"band {one.band} from epoch {one.epoch}" for one in noisy.departures)
+    assert table.rows[0][-2].text == table.rows[0][-1].text == ""
+    for cell, found in zip(table.rows[1][-2:], (noisy.departures, noisy.moves), strict=True):
+        assert cell.text == "; ".join(f"band {one.band} from epoch {one.epoch}" for one in found)
 
 
 def test_feature_snr_keeps_the_injected_condition_apart(trained: FeatureSnrResult) -> None:
@@ -118,3 +135,19 @@ def test_figures_draw_what_the_results_say(noisy: LabelNoiseResult, trained: Fea
     axes = sb.figures.snr_training(trained).axes
     assert [ax.get_title(loc="left") for ax in axes[2:]] == ["apart: noise of 10 dB injected in training"] * 2
     assert "partial rank correlation" in axes[0].get_title(loc="left")
+
+
+def test_figures_name_their_intervals_bands_and_units(noisy: LabelNoiseResult, trained: FeatureSnrResult) -> None:
+    """Alone in a column too, where the legend is all there is."""
+    for name, result, wanted in (
+        ("label_noise", noisy, ["95 % intervals", "2: 0.333-0.5", "clean labels"]),
+        ("snr_training", trained, ["bar: lowest to highest seed", "line: chance", "low (0-0.125)"]),
+    ):
+        figure = publication(name, result, "single")
+        [legend] = figure.legends
+        texts = [text.get_text() for text in legend.get_texts()]
+        assert not [text for text in wanted if text not in texts], texts
+        assert "cycles/pixel" in legend.get_title().get_text()
+    assert figure.axes[0].get_xlabel().count("\n") == 1  # in one line it would leave the column
+    told = [text.get_text() for text in sb.figures.label_noise(noisy).findobj(Words) if isinstance(text, Words)]
+    assert any("simultaneous 95% intervals over seeds and images, for all epochs" in text for text in told)

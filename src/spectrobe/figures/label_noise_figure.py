@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING
 
 import matplotlib
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from spectrobe.figures.over_training import band_colors, band_entries
+from spectrobe.figures.over_training import BANDS, band_colors, band_entries
 from spectrobe.figures.style import INK, MUTED, PAGE_WIDTH, figure_of, restyle, shortened, styled
+from spectrobe.studies.label_noise.wording import over
 from spectrobe.studies.words import percent
 
 if TYPE_CHECKING:
@@ -24,7 +27,7 @@ _SHADE, _HEIGHT = 0.15, 4.6
 def label_noise(result: LabelNoiseResult, ax: Axes | None = None) -> Figure:
     """Shapley value of every band over epochs, a panel a rate; below, usable information and score of every rate.
 
-    Lines are means over seeds, shades simultaneous bands over seeds. A ring marks the epoch at which a band leaves the
+    Lines are means over seeds, shades their simultaneous intervals. A ring marks the epoch at which a band leaves the
     clean curve, which dotted lines repeat in the panels of noise.
     ax: draw the panel of the highest rate alone into these axes, whose layout is the caller's.
     """
@@ -32,25 +35,26 @@ def label_noise(result: LabelNoiseResult, ax: Axes | None = None) -> Figure:
         if ax is not None:
             restyle(ax)
             _panel(ax, result, len(result.rates) - 1)
+            ax.set_title(_labels(result.rates[-1]), size=8)
             ax.set_ylabel(f"Shapley value ({result.unit})")
             ax.set_xlabel("epoch")
-            ax.legend(handles=[*band_entries(result.bands), *_marks(result)], title="cycles/pixel", ncols=2)
+            ax.legend(handles=[*band_entries(result.bands), *_marks(result)], title=BANDS, ncols=2)
             return figure_of(ax)
         figure = Figure(figsize=(PAGE_WIDTH, _HEIGHT), layout="constrained")
         above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=[1.25, 1])[:, 0]
         panels = np.atleast_1d(above.subplots(1, len(result.rates), sharey=True, sharex=True))
         for r, panel in enumerate(panels):
             _panel(panel, result, r)
-            panel.set_title("clean labels" if result.rates[r] == 0 else f"{100 * result.rates[r]:g} % wrong", size=8)
+            panel.set_title(_labels(result.rates[r]), size=8)
             panel.set_xlabel("epoch")
         panels[0].set_ylabel(f"Shapley value ({result.unit})")
         panels[-1].legend(
-            handles=[*band_entries(result.bands), *_marks(result)], title="cycles/pixel", loc="upper left",
+            handles=[*band_entries(result.bands), *_marks(result)], title=BANDS, loc="upper left",
             bbox_to_anchor=(1, 1),
         )  # fmt: skip
         information, score = below.subplots(1, 2, sharex=True)
         _over_epochs(information, result, result.information_band)
-        information.set_ylabel(f"v(all) - v(empty)\n({result.unit})")
+        information.set_ylabel(f"{result.settings.value.replace('-', ' ')}\nv(all) - v(empty) ({result.unit})")
         _over_epochs(score, result, result.score_band)
         score.axhline(0, color=INK, linewidth=0.6)
         score.set_ylabel("score (1 low, 0 flat)")
@@ -63,6 +67,10 @@ def label_noise(result: LabelNoiseResult, ax: Axes | None = None) -> Figure:
 
 def _question(result: LabelNoiseResult) -> str:
     return ("Demo, no evidence: " if result.demo else "") + "to which frequency bands do wrong labels move the profile?"
+
+
+def _labels(rate: float) -> str:
+    return "clean labels" if rate == 0 else f"{100 * rate:g} % wrong labels"
 
 
 def _panel(ax: Axes, result: LabelNoiseResult, r: int) -> None:
@@ -80,12 +88,13 @@ def _panel(ax: Axes, result: LabelNoiseResult, r: int) -> None:
     ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
 
 
-def _marks(result: LabelNoiseResult) -> list[Line2D]:
+def _marks(result: LabelNoiseResult) -> list[Artist]:
+    shade = Patch(color=MUTED, alpha=0.25, linewidth=0, label=f"{100 * result.settings.confidence:g} % intervals")
     if len(result.rates) == 1:
-        return []
+        return [shade]
     ring = Line2D([], [], color=INK, marker="o", markersize=5, markerfacecolor="white", linestyle="none")
     ring.set_label("leaves the clean curve")
-    return [Line2D([], [], color=INK, linestyle=":", linewidth=0.9, label="clean labels"), ring]
+    return [Line2D([], [], color=INK, linestyle=":", linewidth=0.9, label="clean labels"), ring, shade]
 
 
 def _shades(count: int) -> list[str]:
@@ -114,6 +123,6 @@ def _settings(result: LabelNoiseResult) -> str:
         (f"{result.model_name}, {settings.seeds} seeds",
          f"{result.n_train:,} images of {shortened(result.data_name, 40)}", f"{settings.kind} noise"),
         (f"profiles on {result.n_images:,} held-out images",
-         f"simultaneous {percent(settings.confidence)} bands over seeds and epochs"),
+         f"shades: simultaneous {percent(settings.confidence)} intervals over {over(result)}"),
     )  # fmt: skip
     return "\n".join("  ·  ".join(parts) for parts in lines)

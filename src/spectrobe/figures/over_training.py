@@ -14,6 +14,8 @@ from spectrobe.figures.style import INK, width_inches
 from spectrobe.game.intervals import Estimate
 
 _SHADE = 0.15
+BANDS = "band: cycles/pixel"
+"""Title of a legend of bands."""
 
 
 def band_colors(n_bands: int) -> list[str]:
@@ -38,10 +40,16 @@ def draw_estimates_over(ax: Axes, x: np.ndarray, estimates: Sequence[Estimate], 
 
 
 def band_entries(bands: BandPartition) -> list[Line2D]:
-    """A legend entry for each band, highest first, as the eye meets them in a list: its edges in cycles/pixel."""
+    """A legend entry for each band, highest first, as the eye meets them in a list: its number, its edges.
+
+    The title that goes with them is BANDS.
+    """
     places = ["mean" if high == 0 else f"{low:.3g}-{high:.3g}" for low, high in bands.cycles_per_pixel()]
-    named = list(zip(places, band_colors(bands.n_bands), strict=True))
-    return [Line2D([], [], color=color, marker="o", markersize=3, label=place) for place, color in reversed(named)]
+    named = list(enumerate(zip(places, band_colors(bands.n_bands), strict=True)))
+    return [
+        Line2D([], [], color=color, marker="o", markersize=3, label=f"{band}: {place}")
+        for band, (place, color) in reversed(named)
+    ]
 
 
 def name_moments(ax: Axes, x: np.ndarray, names: Sequence[str]) -> None:

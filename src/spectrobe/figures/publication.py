@@ -75,9 +75,10 @@ def _legend_below(figure: Figure, ax: Axes) -> None:
         return
     names = [textwrap.fill(text.get_text(), _LETTERS) for text in legend.get_texts()]
     handles = [handle for handle in legend.legend_handles if handle is not None]
+    title = legend.get_title().get_text() or None  # such as the unit of the names
     legend.remove()
     with styled():
-        figure.legend(handles, names, loc="outside lower left", borderaxespad=0.2)
+        figure.legend(handles, names, loc="outside lower left", borderaxespad=0.2, title=title, alignment="left")
     figure.set_figheight(_SINGLE_HEIGHT + _LINE_HEIGHT * sum(1 + name.count("\n") for name in names))
 
 

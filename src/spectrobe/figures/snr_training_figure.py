@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from spectrobe.studies.feature_snr.result import FeatureSnrResult
 
 _SIZE, _DASH = 5.0, 0.02
+_ROOM, _LEAST_ROOM = 0.12, 0.02
+_TRAINED = "trained on (cycles/pixel), tried with"
+_X = "native modulus of the bands trained on\n(0 gone, 1 intact)"
 
 
 def snr_training(result: FeatureSnrResult, ax: Axes | None = None) -> Figure:
@@ -30,7 +33,7 @@ def snr_training(result: FeatureSnrResult, ax: Axes | None = None) -> Figure:
             restyle(ax)
             _panel(ax, result, 0, injected=False)
             _axes(ax, result, 0)
-            ax.legend(handles=_entries(result), ncols=2)
+            ax.legend(handles=_entries(result), title=_TRAINED, ncols=2)
             return figure_of(ax)
         rows = 1 + (result.injected_accuracy is not None)
         figure = Figure(figsize=(PAGE_WIDTH, 1.3 + 2.3 * rows), layout="constrained")
@@ -44,10 +47,10 @@ def snr_training(result: FeatureSnrResult, ax: Axes | None = None) -> Figure:
                 panels[1, v].set_title(
                     f"apart: noise of {result.settings.inject_db:g} dB injected in training", size=7.5, weight="normal"
                 )
-            panels[-1, v].set_xlabel("native modulus of the bands trained on\n(0 gone, 1 intact)")
+            panels[-1, v].set_xlabel(_X)
         for row in panels:
             row[0].set_ylabel("accuracy under perturbation")
-        panels[0, 1].legend(handles=_entries(result), loc="upper left", bbox_to_anchor=(1, 1))
+        panels[0, 1].legend(handles=_entries(result), title=_TRAINED, loc="upper left", bbox_to_anchor=(1, 1))
         start = "Demo, no evidence: " if result.demo else ""
         figure.suptitle(
             f"{start}are networks trained on bands of higher SNR more robust?\n",
@@ -66,7 +69,7 @@ def _panel(ax: Axes, result: FeatureSnrResult, view: int, injected: bool) -> Non
     if clean is None or accuracy is None:
         return
     ax.axhline(1 / result.n_classes, color=FAINT, linewidth=0.8)
-    wide = float(np.ptp(result.modulus)) + 0.2
+    wide = (1 + 2 * _ROOM) * float(np.ptp(result.modulus)) + 2 * _LEAST_ROOM
     for g, color in enumerate(band_colors(len(result.groups))):
         before = float(clean[view, :, g].mean())
         for p in range(len(result.perturbations)):
@@ -78,11 +81,12 @@ def _panel(ax: Axes, result: FeatureSnrResult, view: int, injected: bool) -> Non
                 markerfacecolor="white" if injected else color,
             )  # fmt: skip
     low, high = float(result.modulus.min()), float(result.modulus.max())
-    ax.set_xlim(max(low - 0.1, -0.05), min(high + 0.1, 1.05))
+    room = _ROOM * (high - low) + _LEAST_ROOM
+    ax.set_xlim(low - room, high + room)
 
 
 def _axes(ax: Axes, result: FeatureSnrResult, view: int) -> None:
-    ax.set_xlabel("native modulus of the bands trained on (0 gone, 1 intact)")
+    ax.set_xlabel(_X)
     ax.set_ylabel("accuracy under perturbation")
     ax.set_title(_relation(result, view), size=7.5, weight="normal")
 
@@ -112,7 +116,9 @@ def _entries(result: FeatureSnrResult) -> list[Line2D]:
         )
         for p, name in enumerate(result.perturbations)
     ]
-    return [*groups, *marks, Line2D([], [], color=INK, linewidth=1, label="dash: clean images")]
+    bar = Line2D([], [], color=INK, marker="|", markersize=8, linestyle="none", label="bar: lowest to highest seed")
+    dash = Line2D([], [], color=INK, linewidth=1, label="dash: clean images")
+    return [*groups, *marks, bar, dash, Line2D([], [], color=FAINT, linewidth=1.2, label="line: chance")]
 
 
 def _settings(result: FeatureSnrResult) -> str:

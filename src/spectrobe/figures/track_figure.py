@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from spectrobe.figures.over_training import band_entries, draw_bands_over, draw_estimates_over, name_moments
+from spectrobe.figures.over_training import BANDS, band_entries, draw_bands_over, draw_estimates_over, name_moments
 from spectrobe.figures.style import INK, MUTED, PAGE_WIDTH, figure_of, restyle, styled
 from spectrobe.studies.paths import short_name
 
@@ -31,7 +31,7 @@ def track(result: TrackResult, ax: Axes | None = None) -> Figure:
             name_moments(ax, x, result.names)
             level = f"{100 * result.results[0].confidence:g} % intervals over images, each band alone"
             shade = Patch(color=MUTED, alpha=0.25, linewidth=0, label=level)
-            ax.legend(handles=[*band_entries(result.bands), shade], title="cycles/pixel", ncols=2)
+            ax.legend(handles=[*band_entries(result.bands), shade], title=BANDS, ncols=2)
             return figure_of(ax)
         figure = Figure(figsize=(PAGE_WIDTH, 5.2), layout="constrained")
         profile, information, score = figure.subplots(3, 1, sharex=True, height_ratios=[3, 1.2, 1.2])
@@ -46,7 +46,7 @@ def track(result: TrackResult, ax: Axes | None = None) -> Figure:
         score.set_ylabel("score\n(1 low, 0 flat)")
         score.set_xlabel("checkpoint")
         entries = band_entries(result.bands)
-        profile.legend(handles=entries, loc="upper left", bbox_to_anchor=(1, 1), title="cycles/pixel")
+        profile.legend(handles=entries, loc="upper left", bbox_to_anchor=(1, 1), title=BANDS)
         figure.align_ylabels()
         question = f"Which spatial frequencies did {_cut(result.model_name)} rely on as it trained?"
         headline = figure.suptitle(question, ha="left", weight="bold", size=min(10, 720 / len(question)))

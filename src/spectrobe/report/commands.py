@@ -160,12 +160,13 @@ def _study(run: Run) -> Words:
     words = ["demo" if settings.get("demo") else train]
     words += ["--test", held_out] if held_out != train else []
     said = run.about.get("data_options")
-    # earlier runs do not say what was asked for
-    images = (identity["train"]["images"] if held_out != train else None) if said is None else said.get("images")
+    if said is None:  # earlier runs do not say what was asked for
+        repeated = any("were left out of training" in warning for warning in run.about.get("warnings", ()))
+        said = {} if repeated else {"images": identity["train"]["images"]}
     for option, value in (
         ("arch", recipe["architecture"]), ("epochs", recipe["epochs"]), ("batch", recipe["batch_size"]),
-        ("rate", recipe["rate"]), ("images", images), ("size", _text((said or {}).get("size"))),
-        ("precision", None if settings.get("precision") == "auto" else settings.get("precision")),
+        ("learning-rate", recipe["rate"]), ("images", said.get("images")), ("size", _text(said.get("size"))),
+        ("precision", None if settings["precision"] == "auto" else settings["precision"]),
         ("seeds", settings["seeds"]), ("confidence", settings["confidence"]), ("seed", settings["seed"]),
     ):  # fmt: skip
         words += [f"--{option}", str(value)] if value is not None else []

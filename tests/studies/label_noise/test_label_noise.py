@@ -13,7 +13,7 @@ from spectrobe.data.label_noise import noisy_labels
 from spectrobe.engine.progress import Silent
 from spectrobe.errors import InputError, MissingExtraError
 from spectrobe.seeding import stream
-from spectrobe.studies.label_noise.result import LabelNoiseResult
+from spectrobe.studies.label_noise.result import Departure, LabelNoiseResult
 from spectrobe.studies.training.images import open_split
 from tests.studies.training.small import run
 
@@ -69,7 +69,27 @@ def test_words(result: LabelNoiseResult) -> None:
     assert "luck of a training" in alone.sentence()
     assert replace(result, demo=True).sentence().startswith("Demo, no evidence: ")
     none = replace(result, departures=())
-    assert "at rate 0.9 no band, as far as these trainings can tell" in none.sentence()
+    assert "with 90% of labels wrong none, as far as these trainings can tell" in none.sentence()
+    one = Departure(0.9, 2, 3, -0.25, -0.4, -0.1)
+    told = "(with the difference at the last epoch, nats): with 90% of labels wrong band 2 from epoch 3 on (-0.25)."
+    assert told in replace(result, departures=(one,)).sentence()
+    assert "over seeds and images, for all epochs and bands at once" in result.summary()
+    assert "intervals over images, for all epochs" in alone.summary()
+
+
+def test_shares_say_where_the_profile_moves(result: LabelNoiseResult) -> None:
+    """Three seeds, four epochs: noise takes the same part of all bands but of band 1, which loses all at epoch 3."""
+    clean = np.tile([2.0, 1.0, 1.0, -0.1], (3, 4, 1)) + np.random.default_rng(0).normal(0, 0.01, (3, 4, 4))
+    noisy = clean / 5
+    noisy[:, 2:, 1] = 0
+    made = replace(result, shapley=np.stack([clean, noisy]), settings=replace(result.settings, seeds=3))
+    assert np.allclose(made.shares.sum(axis=3), 1)
+    assert made.shares[0, 0, 0] == pytest.approx([0.5, 0.25, 0.25, 0], abs=0.01)
+    assert [(one.band, one.epoch) for one in made.moves] == [(0, 3), (1, 3), (2, 3)]
+    assert [one.difference for one in made.moves] == pytest.approx([0.17, -0.25, 0.08], abs=0.02)
+    assert "share of the profile does: with 90% of labels wrong band 0 from epoch 3 on (+0.17)" in made.sentence()
+    nothing = replace(made, shapley=np.stack([clean, -np.abs(noisy)]))
+    assert np.isnan(nothing.shares[1, :, :2]).all() and nothing.moves == ()
 
 
 @pytest.mark.parametrize(

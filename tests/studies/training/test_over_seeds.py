@@ -107,3 +107,10 @@ def test_points_that_are_not_defined_have_no_band() -> None:
     band = mean_band(made)
     assert np.isnan(band.low[:, 0]).all() and np.isfinite(band.low[:, 1:]).all()
     assert np.isnan(mean_band(np.full((2, 3, 4), np.nan)).low).all()
+    apart = difference_band(made)
+    assert np.isnan(apart.low[:, 0]).all() and np.isfinite(apart.low[:, 1:]).all()
+
+
+def test_one_curve_alone_has_no_interval_rather_than_none_wide() -> None:
+    band = mean_band(np.ones((2, 1, 4)))
+    assert (band.mean == 1).all() and np.isnan([band.low, band.high, band.stderr]).all()

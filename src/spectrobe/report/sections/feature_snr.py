@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 READING = (
     "Networks trained on one group of frequency bands each, at equal contrast: how much of these bands a perturbation "
-    "leaves (their native modulus), and how accurate the networks are under it."
+    "leaves (their native modulus: 0 gone, 1 intact), and how accurate the networks are under it."
 )
 _VIEWS = ("images of the bands trained on", "images of all bands")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,11 +12,11 @@ from spectrobe.report.blocks import Cell, Section, Table, Text
 from spectrobe.report.charts.chart import Axis, Chart, Panels, Point, Series, Tick, round_ticks, span
 from spectrobe.report.material import Material
 from spectrobe.report.numbers import NOT_DEFINED, interval, number, places
-from spectrobe.studies.label_noise.wording import RULE
+from spectrobe.studies.label_noise.wording import RULE, intervals, over
 from spectrobe.studies.words import percent
 
 if TYPE_CHECKING:
-    from spectrobe.studies.label_noise.result import LabelNoiseResult
+    from spectrobe.studies.label_noise.result import Departure, LabelNoiseResult
 
 READING = (
     "Networks trained on labels of which a known share is wrong on purpose; after every epoch their profile is read on "
@@ -28,7 +29,9 @@ def section(material: Material) -> Section | None:
     blocks: list[object] = []
     for number_, run in enumerate(material.of("label_noise")):
         result: LabelNoiseResult = run.result
-        blocks += [Text((result.sentence(), RULE)), _panels(result, f"label-noise-{number_}"), _table(result)]
+        identity = f"label-noise-{number_}"
+        blocks += [Text((result.sentence(), f"{RULE} {intervals(result)}")), _panels(result, identity)]
+        blocks += [_outcomes(result, f"{identity}-outcome"), _table(result)]
     return Section("label-noise", "Label noise", "Under label noise", tuple(blocks), READING) if blocks else None
 
 
@@ -41,7 +44,7 @@ def _panels(result: LabelNoiseResult, identity: str) -> Panels:
     low, high = span([*result.profile_low.ravel().tolist(), *result.profile_high.ravel().tolist()], zero=True)
     y = Axis(f"Shapley value ({result.unit})", low, high, round_ticks(low, high, 5))
     charts = [
-        _chart(result, f"{identity}-{band}", band, f"{place} cycles/pixel", y)
+        _chart(result, f"{identity}-{band}", band, f"band {band}: {place} cycles/pixel", y)
         for band, place in enumerate(places(result.bands))
     ]
     level = percent(result.settings.confidence)
@@ -51,7 +54,7 @@ def _panels(result: LabelNoiseResult, identity: str) -> Panels:
         charts=tuple(charts),
         table=_bands(result, level),
         legend="Labels",
-        intervals=f"Bars: simultaneous {level} bands over seeds, epochs and bands; points: means over seeds.",
+        intervals=f"Bars: simultaneous {level} intervals over {over(result)}; points: means over seeds.",
     )
 
 
@@ -69,10 +72,9 @@ def _chart(result: LabelNoiseResult, identity: str, band: int, title: str, y: Ax
         series.append(Series(f"rate-{r}", rate_name(rate), look, tuple(points), "solid"))
     last = int(result.epochs[-1])
     ends = ", ".join(f"{one.name} {number(one.points[-1].y)}" for one in series)
-    ticks = tuple(Tick(float(at), str(at)) for at in dict.fromkeys((1, last)))
     return Chart(
         identity=identity, title=title, description=f"{title}, at epoch {last}: {ends}.",
-        x=Axis("epoch", 0.5, last + 0.5, ticks), y=y, series=tuple(series), table=Table("", (), ()), small=True,
+        x=_epochs(result), y=y, series=tuple(series), table=Table("", (), ()), small=True,
     )  # fmt: skip
 
 
@@ -88,13 +90,68 @@ def _bands(result: LabelNoiseResult, level: str) -> Table:
                 )
             ]  # fmt: skip
             rows.append((Cell(rate_name(rate), rate), Cell(str(epoch), epoch), *cells))
-    columns = ("labels", "epoch", *places(result.bands))
-    caption = f"Shapley values ({result.unit}), means over seeds with simultaneous {level} bands"
+    columns = ("labels", "epoch", *(f"{band}: {place}" for band, place in enumerate(places(result.bands))))
+    caption = f"Shapley values ({result.unit}), means over seeds with simultaneous {level} intervals"
     return Table(caption, columns, tuple(rows), frozenset(range(1, len(columns))))
 
 
-def _score(value: float, low: float, high: float) -> Cell:
+def _outcomes(result: LabelNoiseResult, identity: str) -> Panels:
+    """Usable information and score over epochs."""
+    told = (
+        (result.settings.value.replace("-", " "), f"v(all) − v(empty) ({result.unit})", result.information_band),
+        ("score", "score (1 low, 0 flat)", result.score_band),
+    )
+    charts = [_course(result, f"{identity}-{i}", *parts) for i, parts in enumerate(told)]
+    rows = []
+    for r, rate in enumerate(result.rates):
+        for e, epoch in enumerate(result.epochs.tolist()):
+            cells = [_estimate(*band[:, r, e].tolist()) for _, _, band in told]
+            rows.append((Cell(rate_name(rate), rate), Cell(str(epoch), epoch), *cells))
+    level = percent(result.settings.confidence)
+    caption, columns = "Means over seeds with simultaneous intervals", ("labels", "epoch", *(one[0] for one in told))
+    return Panels(
+        identity=identity,
+        title="Information and score over epochs",
+        charts=tuple(charts),
+        table=Table(caption, columns, tuple(rows), frozenset({1, 2, 3})),
+        legend="Labels",
+        intervals=f"Bars: simultaneous {level} intervals for all epochs at once, over seeds (information: and images); "
+        "points: means over seeds.",
+    )
+
+
+def _course(result: LabelNoiseResult, identity: str, title: str, label: str, band: np.ndarray) -> Chart:
+    """One number over epochs, a line a rate; points at which it is not defined are left out."""
+    series = []
+    for r, rate in enumerate(result.rates):
+        points = []
+        for epoch, (value, low, high) in zip(result.epochs.tolist(), band[:, r].T.tolist(), strict=True):
+            says = f"{rate_name(rate)}, epoch {epoch}\n{title} {number(value, 3)}\n{interval(low, high, 3)}"
+            ends = None if np.isnan(low) else (low, high)
+            points += [] if np.isnan(value) else [Point(float(epoch), value, ends, says=says)]
+        look = Look(PALETTE[r % len(PALETTE)], MARKERS[r % len(MARKERS)])
+        series.append(Series(f"rate-{r}", rate_name(rate), look, tuple(points), "solid"))
+    lowest, highest = span(band.ravel().tolist(), zero=True)
+    told = ", ".join(f"{one.name} {number(one.points[-1].y)}" for one in series if one.points)
+    return Chart(
+        identity=identity, title=title, description=f"{title}, at the last epoch: {told or NOT_DEFINED}.",
+        x=_epochs(result), y=Axis(label, lowest, highest, round_ticks(lowest, highest, 5)), series=tuple(series),
+        table=Table("", (), ()), small=True,
+    )  # fmt: skip
+
+
+def _epochs(result: LabelNoiseResult) -> Axis:
+    last = int(result.epochs[-1])
+    shown = sorted({1, (1 + last) // 2, last})
+    return Axis("epoch", 0.5, last + 0.5, tuple(Tick(float(at), str(at)) for at in shown))
+
+
+def _estimate(value: float, low: float, high: float) -> Cell:
     return Cell(NOT_DEFINED, float("-inf")) if np.isnan(value) else Cell(number(value), value, interval(low, high))
+
+
+def _left(found: Sequence[Departure], rate: float) -> str:
+    return "; ".join(f"band {one.band} from epoch {one.epoch}" for one in found if one.rate == rate)
 
 
 def _table(result: LabelNoiseResult) -> Table:
@@ -102,25 +159,23 @@ def _table(result: LabelNoiseResult) -> Table:
     rows = []
     for r, rate in enumerate(result.rates):
         share = float(np.mean([one["share"] for one in result.noise[r]]))
-        score, low, high = (float(part[r, -1]) for part in result.score_band)
-        gain, gain_low, gain_high = (float(part[r, -1]) for part in result.information_band)
+        gain, score = (_estimate(*band[:, r, -1].tolist()) for band in (result.information_band, result.score_band))
         accuracy, fitted = float(result.accuracy[r, :, -1].mean()), float(result.fitted[r, :, -1].mean())
-        left = [f"band {one.band} from epoch {one.epoch}" for one in result.departures if one.rate == rate]
+        left, moved = (_left(found, rate) for found in (result.departures, result.moves))
         rows.append(
             (
                 Cell(rate_name(rate), rate),
                 Cell(number(share, 3), share),
                 Cell(number(accuracy, 3), accuracy),
-                Cell(number(gain), gain, interval(gain_low, gain_high)),
-                Cell(NOT_DEFINED, float("-inf"))
-                if np.isnan(score)
-                else Cell(number(score), score, interval(low, high)),
+                gain,
+                score,
                 Cell("" if np.isnan(fitted) else number(fitted, 3), -1.0 if np.isnan(fitted) else fitted),
-                Cell("; ".join(left)),
+                Cell(left),
+                Cell(moved),
             )
         )
     columns = (
         "labels", "share wrong", "held-out accuracy", f"information ({result.unit})", "score", "wrong labels fitted",
-        "leaves the clean curve",
+        "leaves the clean curve", "share of the profile does",
     )  # fmt: skip
     return Table("At the last epoch, means over seeds", columns, tuple(rows), frozenset({1, 2, 3, 4, 5}), True)

@@ -52,7 +52,20 @@ def injected_sentence(result: FeatureSnrResult) -> str:
     ]
     return (
         f"Apart: with noise of {result.settings.inject_db:g} dB injected into the kept bands, accuracy under "
-        f"perturbation changed by {'; '.join(parts)}. {APART}"
+        f"perturbation changed by {'; '.join(parts)}. {_reached(result)}{APART}"
+    )
+
+
+def _reached(result: FeatureSnrResult) -> str:
+    """What the noise came to, once pixels were clipped."""
+    if not result.injected:
+        return ""
+    least, most = (end(told["median_db"] for told in result.injected) for end in (min, max))
+    short = sum(int(told["unreachable"]) for told in result.injected)
+    leaked = max(told["leaked"] for told in result.injected)
+    return (
+        f"Training images had {least:.1f} to {most:.1f} dB (medians of the groups); clipping kept {short:,} of "
+        f"{result.n_train * len(result.groups):,} from it and put up to {leaked:.1%} of the noise outside the group. "
     )
 
 

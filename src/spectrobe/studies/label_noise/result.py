@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 class Departure:
     """A frequency band that left the clean curve: at this rate, from this epoch (counted from 1) to the last.
 
-    difference, low, high: at the last epoch, with the simultaneous interval.
+    difference, low, high: at the last epoch, with the simultaneous interval; in nats, or as a part of the profile.
     """
 
     rate: float
@@ -106,6 +107,26 @@ class LabelNoiseResult(Frozen):
     def model_name(self) -> str:
         """What was trained."""
         return str(self.settings.recipe.architecture)
+
+    @property
+    def shares(self) -> np.ndarray:
+        """What part of the profile each band is, max(phi, 0) over its sum: (R, S, E, M); NaN where nothing is above 0.
+
+        Wrong labels take information from all bands; shares say to which bands they move what is left.
+        """
+        positive = np.maximum(self.shapley, 0)
+        total = positive.sum(axis=3, keepdims=True)
+        return np.asarray(np.divide(positive, total, out=np.full(positive.shape, np.nan), where=total > 0))
+
+    @cached_property
+    def moves(self) -> tuple[Departure, ...]:
+        """Bands whose share left that under clean labels, by the same rule; the images are taken as given."""
+        settings, (_, seeds, epochs, m) = self.settings, self.shapley.shape
+        if len(self.rates) == 1 or seeds == 1:
+            return ()
+        flat = self.shares.reshape(len(self.rates), seeds, -1)
+        found = difference_band(flat, None, settings.confidence, settings.seed)
+        return departures(settings, *(part.reshape(-1, epochs, m) for part in (found.mean, found.low, found.high)))
 
     def summary(self) -> str:
         """The settings, a line a rate, and what left the clean curve."""
@@ -198,11 +219,12 @@ def summarise(
         difference_low=difference[1], difference_high=difference[2],
         score_band=np.stack([scores.mean, scores.low, scores.high]),
         information_band=np.stack([gains.mean, gains.low, gains.high]),
-        departures=_departures(settings, *difference) if seeds > 1 else (), noise=noise, warnings=warnings, **facts,
+        departures=departures(settings, *difference) if seeds > 1 else (), noise=noise, warnings=warnings, **facts,
     )  # fmt: skip
 
 
-def _departures(settings: Settings, difference: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[Departure, ...]:
+def departures(settings: Settings, difference: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[Departure, ...]:
+    """What left the clean curve, of differences (R - 1, E, M) with their simultaneous bands."""
     found = []
     for r, rate in enumerate(settings.rates[1:]):
         for band in range(settings.bands.n_bands):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -10,33 +11,50 @@ import numpy as np
 from spectrobe.studies.words import percent
 
 if TYPE_CHECKING:
-    from spectrobe.studies.label_noise.result import LabelNoiseResult
+    from spectrobe.studies.label_noise.result import Departure, LabelNoiseResult
 
 RULE = (
-    "A band leaves the clean curve at the first epoch from which to the last the simultaneous band of its difference "
-    "excludes zero on one side."
+    "A band leaves the clean curve at the first epoch from which to the last the interval of its difference, taken "
+    "seed by seed, excludes zero on one side."
 )
 
 
 def sentence(result: LabelNoiseResult) -> str:
-    """Which bands leave the clean curve, from which epoch on, at each rate."""
-    level = percent(result.settings.confidence)
+    """Which bands leave the clean curve, from which epoch on, and to which bands the profile moves, at each rate."""
     start = "Demo, no evidence: " if result.demo else ""
     if len(result.rates) == 1:
         return f"{start}No rate but 0: there is nothing to compare the clean curve with."
     if result.settings.seeds == 1:
         return f"{start}One training at each rate: what noise does cannot be told from the luck of a training."
-    told = []
-    for rate, ones in groupby(result.departures, key=lambda one: one.rate):
-        parts = [f"band {one.band} from epoch {one.epoch} ({one.difference:+.2f})" for one in ones]
-        told.append(f"at rate {rate:g} {', '.join(parts)}")
-    silent = [f"{rate:g}" for rate in result.rates[1:] if rate not in {one.rate for one in result.departures}]
-    if silent:
-        told.append(f"at rate {', '.join(silent)} no band, as far as these trainings can tell")
     return (
-        f"{start}Leaving the clean curve ({result.unit}, last epoch; simultaneous {level} bands over seeds, epochs and "
-        f"bands of a rate): {'; '.join(told)}."
+        f"{start}Bands that leave the clean curve (with the difference at the last epoch, {result.unit}): "
+        f"{_told(result, result.departures)}. Bands whose share of the profile does: {_told(result, result.moves)}."
     )
+
+
+def intervals(result: LabelNoiseResult) -> str:
+    """What the intervals hold."""
+    return (
+        f"All intervals are simultaneous {percent(result.settings.confidence)} intervals over {over(result)}, each "
+        "rate by itself; those of shares take the images as given."
+    )
+
+
+def over(result: LabelNoiseResult) -> str:
+    """What is random, and what is held at once."""
+    return f"{'seeds and images' if result.settings.seeds > 1 else 'images'}, for all epochs and bands at once"
+
+
+def _told(result: LabelNoiseResult, found: Sequence[Departure]) -> str:
+    """With 40% of labels wrong band 2 from epoch 6 on (-0.20); ..."""
+    told = []
+    for rate, ones in groupby(found, key=lambda one: one.rate):
+        parts = [f"band {one.band} from epoch {one.epoch} on ({one.difference:+.2f})" for one in ones]
+        told.append(f"with {percent(rate)} of labels wrong {', '.join(parts)}")
+    silent = [percent(rate) for rate in result.rates[1:] if rate not in {one.rate for one in found}]
+    if silent:
+        told.append(f"with {', '.join(silent)} of labels wrong none, as far as these trainings can tell")
+    return "; ".join(told)
 
 
 def summary(result: LabelNoiseResult) -> str:
@@ -58,4 +76,4 @@ def summary(result: LabelNoiseResult) -> str:
             f"{'not defined' if np.isnan(score).any() else f'{score.mean():.3f}'}"
             + ("" if rate == 0 else f", wrong labels fitted {result.fitted[r, :, -1].mean():.3f}")
         )
-    return "\n".join([*lines, sentence(result), RULE])
+    return "\n".join([*lines, sentence(result), RULE, intervals(result)])

@@ -41,19 +41,9 @@ def mean_band(curves: np.ndarray, rows: np.ndarray | None = None, confidence: fl
     """The mean over seeds in each condition: curves (R, S, K) -> Band of R conditions.
 
     rows: (R, N, K), what each of N images adds, averaged over seeds: the images are then random too. Points at which a
-    curve is NaN have no band.
+    curve is NaN have no band, and one curve that nothing is known to spread has a mean alone.
     """
-    known = np.isfinite(curves).all(axis=(0, 1))
-    if not known.any():
-        empty = np.full((len(curves), curves.shape[2]), np.nan)
-        return Band(empty, empty, empty, empty, empty[:, 0] if curves.shape[2] else np.zeros(len(curves)))
-    found = _band(curves[..., known], None if rows is None else rows[..., known], confidence, seed, against_first=False)
-    if known.all():
-        return found
-    whole = [np.full((len(curves), len(known)), np.nan) for _ in range(4)]
-    for target, part in zip(whole, (found.mean, found.stderr, found.low, found.high), strict=True):
-        target[:, known] = part
-    return Band(whole[0], whole[1], whole[2], whole[3], found.critical)
+    return _where_known(curves, rows, confidence, seed, against_first=False)
 
 
 def difference_band(
@@ -62,9 +52,9 @@ def difference_band(
     """Every other condition minus the first, seed by seed: curves (R, S, K) -> Band of R - 1 conditions.
 
     What a seed adds in all conditions alike (its first weights, its order of images) drops out.
-    rows: (R - 1, N, K), differences of each of N images, averaged over seeds.
+    rows: (R - 1, N, K), differences of each of N images, averaged over seeds.   Else as in `mean_band`.
     """
-    return _band(curves, rows, confidence, seed, against_first=True)
+    return _where_known(curves, rows, confidence, seed, against_first=True)
 
 
 def leaves_from(low: np.ndarray, high: np.ndarray) -> int | None:
@@ -79,6 +69,23 @@ def leaves_from(low: np.ndarray, high: np.ndarray) -> int | None:
             inside = np.flatnonzero(~side)
             return int(inside[-1]) + 1 if len(inside) else 0
     return None
+
+
+def _where_known(
+    curves: np.ndarray, rows: np.ndarray | None, confidence: float, seed: int, against_first: bool
+) -> Band:
+    """The band at the points at which all curves are numbers, NaN elsewhere."""
+    known, n = np.isfinite(curves).all(axis=(0, 1)), len(curves) - against_first
+    mean, stderr, low, high = (np.full((n, len(known)), np.nan) for _ in range(4))
+    if not known.any():
+        return Band(mean, stderr, low, high, np.full(n, np.nan))
+    rows = None if rows is None else rows[..., known]
+    found = _band(curves[..., known], rows, confidence, seed, against_first)
+    mean[:, known] = found.mean
+    if rows is not None or curves.shape[1] > 1:
+        for target, part in zip((stderr, low, high), (found.stderr, found.low, found.high), strict=True):
+            target[:, known] = part
+    return Band(mean, stderr, low, high, found.critical)
 
 
 def _band(curves: np.ndarray, rows: np.ndarray | None, confidence: float, seed: int, against_first: bool) -> Band:
