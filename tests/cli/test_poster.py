@@ -92,7 +92,7 @@ def test_six_claims_in_the_posters_order(poster: Cli) -> None:
     assert "Why is one of these 2 models more robust to perturbations than another?" in page.text
     # what was measured is there, what was not says so in its place
     assert page.text.count("not measured") == 3 and page.text.count("your models") == 3
-    for told in ("Run the study feature-snr", "Run the study label-noise", "give a run of relate with --zoo"):
+    for told in ("Run the study feature-snr", "Run the study label-noise", "Give a run of relate with --zoo"):
         assert told in page.text
     # corruptions once, as both models are given the same pixels; the attack on each, under its name
     snr = {name: sb.load(f"p/{name}/snr").results for name in (FOLDER, FOLDER.replace("-a-", "-b-"))}
@@ -151,15 +151,30 @@ def stored_relation(folder: str) -> None:
     relate(models, against={"robust": by_model([0.1, 0.2, 0.3])}, n_resamples=100, n_permutations=100).save(folder)
 
 
-def test_a_stored_zoo_is_marked_as_not_the_users(done: Cli) -> None:
+@pytest.mark.parametrize("given", [True, False], ids=["given", "of the repository"])
+def test_a_stored_zoo_is_marked_as_not_the_users(given: bool, done: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     stored_relation("zoo/relate")
-    outcome = done(A, out="p", zoo="zoo")
+    if not given:
+        Path("zoo", "manifest.json").write_text('{"models": {}}')
+        monkeypatch.setenv("SPECTROBE_ZOO", "zoo")
+    outcome = done(A, out="p", **({"zoo": "zoo"} if given else {}))
     assert outcome.code == 0, outcome.err
     page = page_in("p")
     chapter = page.text.partition("S5. ")[2].partition("S6. ")[0]
-    assert "These are not your models, and not your images: 3 models" in chapter
+    theirs = "These are not your models, and not your images: 3 models"
+    own = "From the stored run that you gave, not from the models above: 3 models"
+    assert (own if given else theirs) in chapter and (theirs if given else own) not in chapter
+    assert ("the run of relate that you gave" in page.text) == given
+    assert ("the zoo that comes with spectrobe" in page.text) == (not given)
+    assert "<table" in page.source.partition('id="s5"')[2].partition('id="s6"')[0]
     assert "3 models" not in page.text.partition("Six claims about")[0]  # the answer is about the user's
     assert page.text.count("not measured") == 2
+
+
+def test_without_a_zoo_the_page_says_that_there_is_none(finished: Path) -> None:
+    chapter = page_in(str(finished)).text.partition("S5. ")[2].partition("S6. ")[0]
+    assert "Not shown. There are no stored runs of spectrobe's zoo here" in chapter and "--zoo" in chapter
+    assert "not your models" not in page_in(str(finished)).text
 
 
 def test_stored_runs_of_another_kind_are_refused_before_anything_is_measured(done: Cli) -> None:

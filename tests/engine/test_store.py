@@ -73,9 +73,10 @@ def test_failed_write_leaves_nothing_and_says_so(tmp_path: Path, monkeypatch: py
     assert os.listdir(tmp_path) == ["result.json"]
 
 
-def test_newer_schema_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "run.json").write_text(json.dumps({"schema_version": SCHEMA_VERSION + 1}))
-    with pytest.raises(RunFolderError, match=f"schema version {SCHEMA_VERSION + 1}.*update spectrobe"):
+@pytest.mark.parametrize("step, told", [(1, "up to .*update spectrobe"), (-1, "repeat the run, or use the version")])
+def test_another_schema_is_refused(step: int, told: str, tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text(json.dumps({"schema_version": SCHEMA_VERSION + step}))
+    with pytest.raises(RunFolderError, match=f"schema version {SCHEMA_VERSION + step}, .*{told}"):
         RunFolder(tmp_path).read_json("run.json")
 
 

@@ -16,6 +16,7 @@ from spectrobe.errors import InputError, RunFolderError
 from spectrobe.report.runs import open_runs
 from spectrobe.studies.kinds import kind_of
 from tests.report.cases import PLAIN, coarse, labelled, reported
+from tests.studies.response.cases import measure, one_band, ripples
 
 
 def rewritten(folder: Path, name: str, **changes: Any) -> None:
@@ -122,6 +123,21 @@ class TestUnfinished:
             assert {name: float(e) for name, e in run.result.accuracy.items()} == {
                 name: float(e) for name, e in whole.accuracy.items()
             }
+
+    @pytest.mark.parametrize("heat_map", [None, 1.0], ids=["", "before its heat map"])
+    def test_a_response_run_too(self, heat_map: float | None, tmp_path: Path) -> None:
+        model, data = one_band(20)
+        whole = measure(model, data, ripples(broken_at=3), heat_map=heat_map, heat_map_step=4, out=tmp_path / "run")
+        (tmp_path / "run" / "result.json").unlink()
+        if heat_map is not None:
+            sorted((tmp_path / "run" / "response").iterdir())[-1].unlink()
+        [run] = open_runs(tmp_path / "run")
+        assert str(run.progress) == "20 of 20 images" and run.result.heat_map is None
+        assert (run.result.accuracy, run.result.failed) == (whole.accuracy, whole.failed)
+        np.testing.assert_allclose(run.result.masking.sensitivity.value, whole.masking.sensitivity.value, rtol=1e-12)
+        assert run.result.claim.names == whole.claim.names  # type: ignore[union-attr]
+        page = reported(tmp_path / "run", tmp_path)
+        assert "So far, with 20 of 20 images done: " in page.text and "cannot be drawn" not in page.text
 
     def test_a_run_that_has_just_begun_is_named_and_nothing_is_made_up(self, copy: Path, tmp_path: Path) -> None:
         (copy / "result.json").unlink()

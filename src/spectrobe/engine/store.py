@@ -110,7 +110,7 @@ class RunFolder:
             os.rmdir(self._full(folder))
 
     def read_json(self, name: str) -> dict[str, Any]:
-        """A JSON file of the run; refuses a newer schema."""
+        """A JSON file of the run; refuses another schema."""
         try:
             content = json.loads(self.read_bytes(name))
         except ValueError:
@@ -203,6 +203,11 @@ class RunFolder:
             raise RunFolderError(
                 f"{self.path}: {name} has schema version {version}, this spectrobe reads up to {SCHEMA_VERSION}: "
                 "update spectrobe"
+            )
+        if version < SCHEMA_VERSION:  # instead of being half understood
+            raise RunFolderError(
+                f"{self.path}: {name} has schema version {version}, this spectrobe reads {SCHEMA_VERSION}: repeat the "
+                "run, or use the version that made it"
             )
 
     def _names(self, folder: str) -> list[str]:

@@ -20,6 +20,7 @@ from spectrobe.report.sections import answer, classes, photographs, provenance, 
 from spectrobe.studies.relate.wording import headline
 
 USER, STORED, ZOO = "your models", "a stored study", "not your models: the zoo that comes with spectrobe"
+GIVEN = "the run of relate that you gave"
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ def poster(
     *,
     studies: Sequence[Any] = (),
     zoo: str = "",
+    zoo_given: bool = False,
     no_zoo: str = "",
     failed: Mapping[str, str] | None = None,
     quick: bool = False,
@@ -95,15 +97,17 @@ def poster(
     """Write the page of a poster; returns its path.
 
     runs: run folders of snr, decompose and response, of the user's models.   studies: stored runs of the studies of
-    training.   zoo: a stored run of relate, or no_zoo: why there is none.   failed: what could not be measured -> why.
-    quick: the runs are a first look, which the page says.   images, models: what the runs were made with, for `count`
-    photographs a run.   show_paths: leave paths of this machine in.
+    training.   zoo: a stored run of relate, zoo_given: not that of spectrobe's own zoo; or no_zoo: why there is none.
+    failed: what could not be measured -> why.   quick: the runs are a first look, which the page says.
+    images, models: what the runs were made with, for `count` photographs a run.
+    show_paths: leave paths of this machine in.
     """
     shown = Photographs(count, () if images is None else (images,), tuple(models))
     theirs = Material(open_runs([*runs, *studies]), show_paths, shown)
     stored = Material(open_runs([zoo]), show_paths, Photographs(0)) if zoo else None
     everything = Material((*theirs.given, *(stored.given if stored else ())), show_paths, Photographs(0))
-    chapters = [_chapter(one, stored if one.source == ZOO else theirs, no_zoo) for one in CHAPTERS]
+    order = [replace(one, source=GIVEN) if one.source == ZOO and zoo_given else one for one in CHAPTERS]
+    chapters = [_chapter(one, stored if one.source in (ZOO, GIVEN) else theirs, no_zoo) for one in order]
     pages = [
         _answer(theirs, failed or {}, quick),
         _contents(chapters),
@@ -191,5 +195,9 @@ def _whose(chapter: Chapter, material: Material | None) -> Iterator[Text]:
         for run in material.of("relate"):
             yield Text((f"These are not your models, and not your images: {headline(run.result)}. It comes with "
                         "spectrobe, to say how far the score can be believed at all.",), "note")  # fmt: skip
+    elif chapter.source == GIVEN and material is not None:
+        for run in material.of("relate"):
+            told = f"From the stored run that you gave, not from the models above: {headline(run.result)}."
+            yield Text((told,), "note")
     elif chapter.source == STORED:
         yield Text(("From a stored study, whose models were trained for it.",), "note")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
-from spectrobe.engine.store import SCHEMA_VERSION, RunFolder
+from spectrobe.engine.store import RunFolder
 from spectrobe.errors import InputError, RunFolderError
 from spectrobe.report.unfinished import Progress, unfinished
 from spectrobe.studies.kinds import kind_of
@@ -83,12 +83,10 @@ def _opened(one: Any) -> Iterator[Run]:
 
 def _run(folder: RunFolder) -> Run:
     about = folder.read_json("run.json")
-    _check_schema(folder, "run.json", about)
     if not folder.exists("result.json"):
         kind = str(about.get("command"))
         result, progress = unfinished(folder.path, about)
         return Run(kind, result, about, folder.path, progress)
-    _check_schema(folder, "result.json", folder.read_json("result.json"))
     result = load(folder.path)
     return Run(kind_of(result), result, about, folder.path)
 
@@ -108,16 +106,6 @@ def _runs_below(folder: RunFolder) -> list[RunFolder]:
     names = sorted(PurePosixPath(path).name for path in folder.filesystem.ls(folder.root, detail=False))
     inside = [RunFolder(f"{folder.path.rstrip('/')}/{name}") for name in names]
     return [one for one in inside if one.exists("run.json")]
-
-
-def _check_schema(folder: RunFolder, name: str, content: Mapping[str, Any]) -> None:
-    """`read_json` refuses a newer schema; an older one is refused here, instead of being half understood."""
-    version = content["schema_version"]
-    if version < SCHEMA_VERSION:
-        raise RunFolderError(
-            f"{folder.path}: {name} has schema version {version}, this spectrobe reads {SCHEMA_VERSION}: repeat the "
-            "run, or make the report with the version that made it"
-        )
 
 
 def _about(result: Any) -> Mapping[str, Any]:

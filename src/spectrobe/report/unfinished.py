@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from spectrobe.engine.store import RunFolder
-from spectrobe.errors import SpectrobeError
+from spectrobe.errors import InputError, SpectrobeError
 
 _FEWEST = 2  # images that an interval needs
 
@@ -91,8 +91,36 @@ def _robustness(path: str, about: Mapping[str, Any]) -> tuple[Any, int]:
     return result, len(rows)
 
 
+def _response(path: str, about: Mapping[str, Any]) -> tuple[Any, int]:
+    from spectrobe.studies.response.rows import FOLDER, HeatRows, ResponseRows, stored_rows
+    from spectrobe.studies.response.settings import ResponseSettings
+    from spectrobe.studies.response.summary import summarise
+    from spectrobe.studies.robustness.conditions import Condition
+
+    run, identity = RunFolder(path, rows=FOLDER), about["identity"]
+    shards = run.shards()
+    if not shards:
+        return None, 0
+    rows, skipped = stored_rows(ResponseRows, run, shards, path)
+    if len(rows) < _FEWEST:
+        return None, len(rows)
+    try:
+        heat_rows, _ = stored_rows(HeatRows, run, shards, path)
+    except InputError:  # the heat map comes last
+        heat_rows = None
+    settings = ResponseSettings.from_dict(identity["settings"])
+    conditions = [Condition(**one) for one in identity["conditions"]]
+    passes = rows.right.size + (0 if heat_rows is None else heat_rows.right.size)
+    result = summarise(
+        rows, heat_rows, settings, conditions, identity["refused"], n_classes=int(identity["model"]["n_classes"]),
+        forward_passes=passes, skipped=skipped, warnings=tuple(about.get("warnings") or ()),
+    )  # fmt: skip
+    return replace(result, _folder=run), len(rows)
+
+
 _SO_FAR: dict[str, Callable[[str, Mapping[str, Any]], tuple[Any, int]]] = {
     "decompose": _decompose,
+    "response": _response,
     "robustness": _robustness,
     "snr": _snr,
 }

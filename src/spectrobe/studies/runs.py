@@ -29,7 +29,7 @@ _CLASSES = {
 def load(folder: str | os.PathLike[str]) -> Any:
     """The result of a finished run folder (a local folder or any fsspec location), in the class of its kind.
 
-    Raises RunFolderError when there is none, it is not finished, damaged, or of a newer schema.
+    Raises RunFolderError when there is none, it is not finished, damaged, or of another schema.
     """
     from spectrobe.engine.store import RunFolder
 

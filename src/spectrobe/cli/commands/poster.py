@@ -101,7 +101,8 @@ def command(
                 progress.note("writing the page")
                 opened = list(found.opened.values())
                 page = poster(
-                    found.folders, f"{folder}/{PAGE}", studies=studies, zoo=stored, no_zoo=why, failed=found.failed,
+                    found.folders, f"{folder}/{PAGE}", studies=studies, zoo=stored,
+                    zoo_given=zoo is not None, no_zoo=why, failed=found.failed,
                     quick=quick, images=opened[0][1], models=[model for model, _ in opened], count=photographs,
                     show_paths=show_paths,
                 )  # fmt: skip

@@ -16,8 +16,8 @@ from spectrobe.studies.runs import load
 ZOO_RUN = "relate"
 """Folder of the stored run that relates scores to robustness, in the zoo's own folder."""
 _NONE = (
-    "The zoo's stored runs come with spectrobe's repository, not with the package, and there are none here: give a run "
-    f"of relate with --zoo, or the zoo's folder in {FOLDER_VARIABLE}"
+    "There are no stored runs of spectrobe's zoo here: they belong into zoo/relate of its repository, not into "
+    f"the package. Give a run of relate with --zoo, or the zoo's folder in {FOLDER_VARIABLE}"
 )
 TRAINING = ("feature_snr", "label_noise")
 """Studies that train models: the second and the sixth claim."""
