@@ -31,6 +31,7 @@ from benchmarks.zoo.measuring import ABSENCES, Measuring, Sizes
 from benchmarks.zoo.questions import ONLY
 from benchmarks.zoo.store import write
 from spectrobe.engine.store import json_text
+from spectrobe.studies.relate.correlate import FEWEST
 
 CORRUPTION_KINDS = {
     "noise": ("gaussian_noise", "shot_noise", "impulse_noise"),
@@ -67,7 +68,7 @@ def main() -> int:
         print(f"measured in {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
     complete = zoo.complete()
     missing = [name for name in options.only or zoo.entries if name not in complete]
-    if options.only is None:
+    if options.only is None and len(complete) >= FEWEST:
         write_report(zoo, complete)
     for what, why in zoo.failed.items():
         print(f"failed: {what}: {why}", file=sys.stderr)

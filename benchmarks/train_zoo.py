@@ -1,7 +1,8 @@
 """Train the zoo: sixteen small CIFAR-10 classifiers that differ in what should matter for robustness, into zoo/.
 
     python -m benchmarks.train_zoo                                  # all, on the GPU if there is one
-    python -m benchmarks.train_zoo --epochs 6 --images 25000 --attack-steps 1       # a size for two cores: some hours
+    python -m benchmarks.train_zoo --epochs 6 --images 25000 --attack-steps 1 --batch 128 --jobs 2 --threads 1
+                                                                    # a size for two cores: some hours
     python -m benchmarks.train_zoo --only resnet-at-8 cnn-at-4
     python -m benchmarks.train_zoo --epochs 1 --images 1000 --test-images 200 --out /tmp/zoo     # a try
 
@@ -112,7 +113,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, help="of a residual network; the others in proportion")
     parser.add_argument("--images", type=int, help="of the training set (default all)")
     parser.add_argument("--test-images", type=int, help="of the test set (default all)")
-    parser.add_argument("--batch", type=int, default=512)
+    parser.add_argument("--batch", type=int, default=512, help="images; 128 is faster on a processor")
     parser.add_argument("--attack-steps", type=int, default=3, help="of adversarial training; 1 is cheap")
     parser.add_argument("--device")
     parser.add_argument("--threads", type=int)

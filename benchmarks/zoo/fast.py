@@ -59,7 +59,7 @@ def compiled(module: nn.Module) -> Forward | None:
         return None
     x = torch.rand(5, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     try:
-        graph = _graph(module, x[:3])
+        graph = _graph(module, x[:2])
     except Exception:  # no exporter, or it cannot export this network
         return None
     options = onnxruntime.SessionOptions()
@@ -67,7 +67,7 @@ def compiled(module: nn.Module) -> Forward | None:
     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     forward = partial(_answer, session)
     with torch.inference_mode():
-        expected, found = module(x), forward(x)
+        expected, found = module(x[2:]), forward(x[2:])  # other images, and another number of them
     agrees = found.shape == expected.shape and bool((found - expected).abs().max() <= MOST_APART * expected.abs().max())
     return forward if agrees else None
 

@@ -21,6 +21,7 @@ from spectrobe.models.zoo_networks import NETWORKS
 from spectrobe.seeding import stream
 
 CLASSES = 10
+USUAL_BATCH = 512
 FEWEST_STEPS = 8  # of the schedule, whose first part must have one
 WARM_UP = 0.3
 """Share of the epochs over which adversarial training comes to its full radius."""
@@ -59,7 +60,7 @@ def train(
     torch.manual_seed(stream(entry.seed, entry.name, "weights") % 2**32)
     net = NETWORKS[entry.architecture]().to(device, memory_format=torch.channels_last)
     steps = max(1, math.ceil(len(images) / settings.batch))
-    optimizer, schedule = _optimizer(entry, net, epochs * steps)
+    optimizer, schedule = _optimizer(entry, net, epochs * steps, settings.batch)
     about = {**asdict(entry), **asdict(settings), "epochs": epochs, "n": len(images)}
     path = work / f"{entry.name}.checkpoint"
     begun = _resume(path, about, net, optimizer, schedule, device)
@@ -80,7 +81,9 @@ def train(
             _write(path, {**state, "epoch": epoch + 1, "loss": loss, "seconds": spent, "about": json.dumps(about)})
         if late and not done:
             raise OutOfTime(entry.name)
-    return net.eval(), {"loss": round(loss, 4), "seconds": round(spent, 1), "images": len(images), "epochs": epochs}
+    told = {"loss": round(loss, 4), "seconds": round(spent, 1), "images": len(images), "epochs": epochs}
+    steps_told = {"attack_steps": settings.attack_steps} if entry.rules.eps else {}
+    return net.eval(), told | {"batch": settings.batch} | steps_told
 
 
 def _epoch(
@@ -123,13 +126,17 @@ def _epoch(
     return mean
 
 
-def _optimizer(entry: Entry, net: nn.Module, steps: int) -> tuple[torch.optim.Optimizer, Any]:
-    """SGD with momentum for convolutions, AdamW for the transformer; the rate rises and falls once (OneCycle)."""
+def _optimizer(entry: Entry, net: nn.Module, steps: int, batch: int) -> tuple[torch.optim.Optimizer, Any]:
+    """SGD with momentum for convolutions, AdamW for the transformer; the rate rises and falls once (OneCycle).
+
+    The highest rate is that of batches of 512, less for smaller ones by the square root of their share.
+    """
+    share = min(1.0, batch / USUAL_BATCH) ** 0.5
     if entry.architecture == "vit":
         optimizer: torch.optim.Optimizer = torch.optim.AdamW(net.parameters(), 1e-3, weight_decay=0.05)
-        peak = 1e-3
+        peak = 1e-3 * share
     else:
-        peak = 0.2
+        peak = 0.2 * share
         optimizer = torch.optim.SGD(net.parameters(), peak, momentum=0.9, weight_decay=5e-4, nesterov=True)
     return optimizer, torch.optim.lr_scheduler.OneCycleLR(
         optimizer, peak, total_steps=max(steps, FEWEST_STEPS), pct_start=0.25

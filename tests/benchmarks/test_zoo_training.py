@@ -202,7 +202,8 @@ class TestTraining:
     ) -> None:
         entry = Entry("tiny", architecture, recipe)
         whole, told = train(entry, *images(), TINY, tmp_path / "whole")
-        assert (told["epochs"], told["images"]) == (3, 48) and 0 < told["loss"] < 10
+        assert (told["epochs"], told["images"], told["batch"]) == (3, 48, 16) and 0 < told["loss"] < 10
+        assert told.get("attack_steps") == (1 if recipe == "at-8" else None)
         with pytest.raises(OutOfTime):
             train(entry, *images(), TINY, tmp_path / "stopped", deadline=0.0)
         went_on, _ = train(entry, *images(), TINY, tmp_path / "stopped")
