@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import random
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,28 @@ def test_a_model_that_holds_the_metric_can_be_measured_by_it() -> None:
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
     assert net.metric.compute()["n_images"] == 64
     assert not any(name.startswith("metric.") for name, _ in net.named_parameters())
+
+
+def test_training_is_the_same_bit_for_bit() -> None:
+    """Updated between backward and step, in a loop that draws random numbers, with batch norm, dropout and momentum."""
+    ends = []
+    for watched in (False, True):
+        random.seed(5), np.random.seed(5), torch.manual_seed(5)  # noqa: NPY002
+        net, metric = Net(noisy=True).train(), SpectralImportance(bands=3)
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.05, momentum=0.9)
+        for batch in torch.randperm(64).split(16):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(net(X[batch]), Y[batch]).backward()
+            if watched:
+                metric.update(net, X, Y)
+            optimizer.step()
+        gradients = {name: part.grad for name, part in net.named_parameters()}
+        ends.append((net, gradients, optimizer.state_dict()["state"], (generators(), modes(net), net.calls)))
+    (plain, gradients, moments, rest), (net, others, further, same) = ends
+    assert rest == same
+    assert all(torch.equal(value, net.state_dict()[name]) for name, value in plain.state_dict().items())
+    assert all((a is None and others[n] is None) or torch.equal(a, others[n]) for n, a in gradients.items())
+    assert all(torch.equal(kept["momentum_buffer"], further[i]["momentum_buffer"]) for i, kept in moments.items())
 
 
 def test_a_budget_cuts_batches_to_the_same_images_whatever_their_order() -> None:

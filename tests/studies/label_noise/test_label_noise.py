@@ -111,6 +111,7 @@ def test_shares_say_where_the_profile_moves(result: LabelNoiseResult) -> None:
         ({"precision": "half"}, "auto, float32, bfloat16"),
         ({"device": "cuda:77"}, "device 'cuda:77'"),
         ({"absence": "donor"}, "same for all images"),
+        ({"value": "surprise"}, "expected a value out of"),
         ({"rate": 0.0}, "learning rate above 0"),
     ],
 )

@@ -55,6 +55,7 @@ def test_images_that_repeat_a_held_out_one_are_left_out_and_counted() -> None:
         ((PIXELS, torch.zeros(100, dtype=torch.int64)), {}, "all of one class"),
         ((PIXELS[..., :4, :4], LABELS), {}, "at least 8 x 8 pixels"),
         ((PIXELS, LABELS), {"images": 90}, "expected 20 to 80 images"),
+        ((PIXELS, LABELS), {"size": 12}, "in memory, which are taken as they are: leave size=12 away"),
         ((PIXELS, LABELS), {"test": (PIXELS[:40, :, :8, :8], LABELS[:40])}, "images of one size"),
     ],
 )

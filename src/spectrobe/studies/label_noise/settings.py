@@ -12,7 +12,7 @@ from spectrobe.data.label_noise import KINDS
 from spectrobe.engine.absence import DEFAULT_ABSENCE
 from spectrobe.errors import InputError
 from spectrobe.game.intervals import check_confidence
-from spectrobe.game.values import DEFAULT_VALUE
+from spectrobe.game.values import DEFAULT_VALUE, make_value
 from spectrobe.studies.training.recipe import Recipe, check_counts
 
 RATES = (0.0, 0.2, 0.4, 0.6, 0.8)
@@ -49,6 +49,7 @@ class Settings:
         if self.kind not in KINDS:
             raise InputError(f"expected label noise of kind {' or '.join(KINDS)}, got {self.kind!r}")
         check_counts(self, seeds=1)
+        make_value(self.value)
         check_confidence(self.confidence)
 
     @classmethod

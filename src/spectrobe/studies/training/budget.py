@@ -62,6 +62,12 @@ class Budget:
         )
 
 
+def check_precision(precision: str) -> None:
+    """Raise InputError for a precision that networks are not trained in."""
+    if precision not in PRECISIONS:
+        raise InputError(f"expected precision {', '.join(PRECISIONS)}, got {precision!r}")
+
+
 def measure_training(
     net: nn.Module, pixels: Tensor, labels: Tensor, recipe: Recipe, device: torch.device, precision: str
 ) -> tuple[str, float]:
@@ -69,8 +75,7 @@ def measure_training(
 
     "auto" takes bfloat16 where it is faster by a tenth; a CPU without instructions for it is ten times slower.
     """
-    if precision not in PRECISIONS:
-        raise InputError(f"expected precision {', '.join(PRECISIONS)}, got {precision!r}")
+    check_precision(precision)
     net = net.to(device)
     chosen = precision
     if precision == "auto":

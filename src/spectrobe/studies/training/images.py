@@ -156,6 +156,8 @@ def _check(data: ImageData) -> None:
 def _read(data: ImageData, order: np.ndarray, size: Any) -> Images:
     """These images as 8-bit pixels, in this order. InputError for images too small for the networks."""
     options = ModelOptions.parse({} if size is None else {"size": size})
+    if data.in_memory and options.size is not None and options.size != "none":
+        raise InputError(f"{data.name} holds images in memory, which are taken as they are: leave size={size} away")
     geometry = Geometry() if data.in_memory else Preprocessing(Geometry()).overridden(options).geometry
     pixels: Tensor | None = None
     places = np.argsort(order)  # files of many rows are read a group of rows at a time

@@ -18,7 +18,7 @@ from spectrobe.engine.run import COMMANDS, StudyRun, open_run
 from spectrobe.engine.sources import Sources
 from spectrobe.models.base import Geometry
 from spectrobe.seeding import stream
-from spectrobe.studies.training.budget import TRIED, Budget, measure_passes, measure_training
+from spectrobe.studies.training.budget import TRIED, Budget, check_precision, measure_passes, measure_training
 from spectrobe.studies.training.defaults import DEMO_DATA, DEMO_WARNING, is_demo
 from spectrobe.studies.training.images import Split, open_split
 from spectrobe.studies.training.recipe import Recipe
@@ -76,6 +76,7 @@ def carry_out(
     """
     progress, demo = progress or Silent(), is_demo(data)
     require_lightning(f"the {COMMANDS[make.kind]}")
+    check_precision(precision)
     where = training_device(device)
     with ExitStack() as stack:
         run = open_run(make.kind, out, make.rows, stack)
