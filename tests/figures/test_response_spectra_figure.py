@@ -24,12 +24,12 @@ def tested() -> sb.ResponseResult:
 
 def test_a_panel_a_perturbation_with_both_factors_as_shares(tested: sb.ResponseResult) -> None:
     figure = response_spectra(tested)
-    assert [ax.get_title() for ax in figure.axes] == ["swell:4", "ripple:4", "grain:4"]
+    assert [ax.get_title("left") for ax in figure.axes] == ["swell:4", "ripple:4", "grain:4"]
     sensitivity, powers = tested.masking.sensitivity.value, perturbation_spectra(tested)
     for ax in figure.axes:
         response, power = ax.get_lines()
         np.testing.assert_allclose(response.get_ydata(), sensitivity / sensitivity.sum(), rtol=1e-12)
-        own = powers[ax.get_title()].value
+        own = powers[ax.get_title("left")].value
         np.testing.assert_allclose(power.get_ydata(), own / own.sum(), rtol=1e-12)
         np.testing.assert_allclose(response.get_xdata(), np.log2(tested.frequency))
         assert "cycles/pixel" in ax.get_xlabel() and "cycles/image" in ax.child_axes[0].get_xlabel()
