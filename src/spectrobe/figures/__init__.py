@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from spectrobe.figures.overview_figure import overview
     from spectrobe.figures.profile_figure import profile
     from spectrobe.figures.response_figure import response
+    from spectrobe.figures.response_spectra_figure import response_spectra
     from spectrobe.figures.robustness_figure import robustness
     from spectrobe.figures.score_robustness_figure import score_robustness
     from spectrobe.figures.scores_figure import scores
@@ -31,6 +32,7 @@ __all__ = [
     "overview",
     "profile",
     "response",
+    "response_spectra",
     "robustness",
     "save_figure",
     "score_robustness",
@@ -48,6 +50,7 @@ _HOME = {
     "overview": "overview_figure",
     "profile": "profile_figure",
     "response": "response_figure",
+    "response_spectra": "response_spectra_figure",
     "robustness": "robustness_figure",
     "save_figure": "style",
     "score_robustness": "score_robustness_figure",

@@ -23,6 +23,7 @@ KINDS = {
     "label_noise": "label_noise",
     "profile": "decompose",
     "response": "response",
+    "response_spectra": "response",
     "robustness": "robustness",
     "score_robustness": "relate",
     "scores": "decompose",

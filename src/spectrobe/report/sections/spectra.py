@@ -17,7 +17,7 @@ from spectrobe.report.runs import Run
 from spectrobe.report.sections.prediction import tested
 from spectrobe.report.sections.profiles import look_of
 from spectrobe.report.sections.response import DIFFERING
-from spectrobe.studies.response.spectra import perturbation_spectra
+from spectrobe.studies.response.spectra import as_shares, perturbation_spectra, strongest
 from spectrobe.studies.words import percent
 
 if TYPE_CHECKING:
@@ -51,10 +51,9 @@ def section(material: Material) -> Section | None:
 def _spectra(material: Material, runs: Sequence[Run], labels: Sequence[str], spectra: Spectra, identity: str) -> Panels:
     """A panel a perturbation, at its highest strength: the models' responses and its power, as shares over bands."""
     first: ResponseResult = runs[0].result
-    strongest = {name.partition(":")[0]: name for name in spectra}
-    responses = [_as_shares(run.result.masking.sensitivity) for run in runs]
-    powers = {name: _as_shares(spectra[name]) for name in strongest.values()}
-    ends = [float(end) for shares, bounds in (*responses, *powers.values()) for end in (*shares, *bounds.ravel())]
+    responses = [as_shares(run.result.masking.sensitivity) for run in runs]
+    powers = {name: as_shares(spectrum) for name, spectrum in strongest(spectra).items()}
+    ends = [float(end) for one in (*responses, *powers.values()) for end in (*one.value, *one.interval.ravel())]
     _, high = span([min(end, 1.0) for end in ends], zero=True)
     x = octave_axis(first.frequency.tolist(), [first.image_size], "band (cycles/pixel)")
     y = Axis("share over the bands", 0.0, high, round_ticks(0.0, high, 5))
@@ -70,8 +69,8 @@ def _spectra(material: Material, runs: Sequence[Run], labels: Sequence[str], spe
         )  # fmt: skip
         points = _band_points(first.frequency, power, f"{name}, power", level)
         own = Series(_POWER, "power of the perturbation", NEUTRAL, points, "dashed")
-        told = f"{name}: {_most('most of its power', first, power[0])}; " + "; ".join(
-            _most(f"{label} responds most", first, response[0])
+        told = f"{name}: {_most('most of its power', first, power.value)}; " + "; ".join(
+            _most(f"{label} responds most", first, response.value)
             for label, response in zip(labels, responses, strict=True)
         )
         charts.append(Chart(f"{identity}-{k}", name, f"{told}.", x, y, (*models, own), Table("", (), ()), small=True))
@@ -85,17 +84,9 @@ def _spectra(material: Material, runs: Sequence[Run], labels: Sequence[str], spe
     )  # fmt: skip
 
 
-def _as_shares(curve: Curve) -> tuple[np.ndarray, np.ndarray]:
-    """A curve and its interval, (M,) and (M, 2), over the curve's sum."""
-    total = float(curve.value.sum()) or 1.0
-    return curve.value / total, curve.interval / total
-
-
-def _band_points(
-    frequency: np.ndarray, shares: tuple[np.ndarray, np.ndarray], name: str, level: str
-) -> tuple[Point, ...]:
+def _band_points(frequency: np.ndarray, shares: Curve, name: str, level: str) -> tuple[Point, ...]:
     points = []
-    for f, value, (low, high) in zip(frequency.tolist(), shares[0].tolist(), shares[1].tolist(), strict=True):
+    for f, value, (low, high) in zip(frequency.tolist(), shares.value.tolist(), shares.interval.tolist(), strict=True):
         if isfinite(f) and f > 0 and isfinite(value):
             says = f"{name}\n{percent(round(value, 3))} of it at {f:.3g} cycles/pixel\n"
             says += f"{level} interval {percent(round(low, 3))} to {percent(round(high, 3))}"

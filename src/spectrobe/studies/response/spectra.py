@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,3 +31,15 @@ def perturbation_spectra(result: ResponseResult) -> dict[str, Curve]:
         found = mean_intervals(rows.power_by_band[:, view], result.confidence)
         spectra[name] = Curve(found.mean, found.stderr, found.pointwise)
     return spectra
+
+
+def strongest(spectra: Mapping[str, Curve]) -> dict[str, Curve]:
+    """Of each perturbation the last setting, which is the strongest where severities rise."""
+    last = {name.partition(":")[0]: name for name in spectra}
+    return {name: spectra[name] for name in last.values()}
+
+
+def as_shares(curve: Curve) -> Curve:
+    """A curve over its sum, its intervals likewise; a curve of zeros as it is."""
+    total = float(curve.value.sum()) or 1.0
+    return Curve(curve.value / total, curve.stderr / total, curve.interval / total)
