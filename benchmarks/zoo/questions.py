@@ -102,8 +102,8 @@ def question_2(result: sb.RelateResult, measure: str) -> dict[str, dict[str, sb.
         and one.score not in UNDER
         and np.isfinite(one.spearman.value)
     ]
-    best = max(one_size, key=lambda one: abs(one.spearman.value)).score
-    others = dict.fromkeys((DEFAULT, best))
+    best = [one.score for one in sorted(one_size, key=lambda one: -abs(one.spearman.value))[:1]]
+    others = dict.fromkeys((DEFAULT, *best))
     return {
         name: {other: result.difference(name, other, measure) for other in others if other in columns}
         for name in UNDER
