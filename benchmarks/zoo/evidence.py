@@ -10,6 +10,7 @@ import numpy as np
 import spectrobe as sb
 from benchmarks.zoo import answers
 from benchmarks.zoo import questions as q
+from spectrobe.studies.relate.relation import Range
 from spectrobe.studies.relate.wording import correlation
 
 
@@ -64,9 +65,9 @@ def scores(result: sb.RelateResult, measure: str, subset: str = "") -> str:
                 _p(one.spearman.p_max),
                 correlation(one.kendall),
                 correlation(one.partial),
-                f"{out.low:.2f} to {out.high:.2f}",
-                f"{recipe.low:.2f} to {recipe.high:.2f}",
-                f"{one.held_out:.2f}",
+                _range(out),
+                _range(recipe),
+                "" if np.isnan(one.held_out) else f"{one.held_out:.2f}",
             ]
         )
     head = [
@@ -211,6 +212,10 @@ def report(
     head = ["measure", "score", "Spearman", "p, all"]
     text = "### Other measures: the score that goes best with each\n\n" + table(head, rows)
     yield "other-measures", text, {name: one.to_dict() for name, one in best.items()}
+
+
+def _range(found: Range) -> str:
+    return "" if np.isnan(found.low) else f"{found.low:.2f} to {found.high:.2f}"
 
 
 def _difference(estimate: sb.Estimate) -> str:
