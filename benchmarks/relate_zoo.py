@@ -98,16 +98,16 @@ def write_report(zoo: Measuring, names: list[str]) -> None:
     entries = {name: entry for name, entry in zoo.entries.items() if name in names}
     missing = [name for name in zoo.entries if name not in names]
     content = [f"Not complete, and left out: {', '.join(missing)}."] if missing else []
-    for name, text, numbers in evidence.report(related(zoo, names), entries, decompositions(zoo, names), ABSENCES):
+    for name, text, numbers in evidence.report(related(zoo, names), entries, decompositions(zoo, names)):
         content.append(text)
         print(f"{text}\n", flush=True)
         write(zoo.out / "answers" / f"{name}.json", json_text({"answers": numbers}).encode())
     write(zoo.out / "evidence.md", ("\n\n".join(content) + "\n").encode())
 
 
-def decompositions(zoo: Measuring, names: list[str]) -> dict[str, sb.DecomposeResult]:
-    """The decompositions with absence mean."""
-    return {name: sb.load(zoo.out / name / "decompose-mean") for name in names}
+def decompositions(zoo: Measuring, names: list[str]) -> dict[str, dict[str, sb.DecomposeResult]]:
+    """Absence -> model -> decomposition."""
+    return {a: {name: sb.load(zoo.out / name / f"decompose-{a}") for name in names} for a in ABSENCES}
 
 
 def related(zoo: Measuring, names: list[str]) -> sb.RelateResult:

@@ -10,6 +10,7 @@ import numpy as np
 import spectrobe as sb
 from benchmarks.zoo import answers
 from benchmarks.zoo import questions as q
+from spectrobe.studies.relate.relation import Range
 from spectrobe.studies.relate.wording import correlation
 
 
@@ -64,9 +65,9 @@ def scores(result: sb.RelateResult, measure: str, subset: str = "") -> str:
                 _p(one.spearman.p_max),
                 correlation(one.kendall),
                 correlation(one.partial),
-                f"{out.low:.2f} to {out.high:.2f}",
-                f"{recipe.low:.2f} to {recipe.high:.2f}",
-                f"{one.held_out:.2f}",
+                _range(out),
+                _range(recipe),
+                "" if np.isnan(one.held_out) else f"{one.held_out:.2f}",
             ]
         )
     head = [
@@ -94,7 +95,7 @@ def question_1(result: sb.RelateResult, letter: str, measure: str) -> str:
     if found.without_at is not None:
         alone = found.without_at.spearman
         said += f"; without `at` {correlation(alone)}"
-        if not (alone.low > 0 or alone.high < 0):
+        if alone.low <= 0 <= alone.high:
             said += " (as far as adversarially trained models are among them)"
     more = ", ".join(f"{name} by {_difference(gain)}" for name, gain in found.more_than.items())
     return f"{said}. |rho| higher than that of {more}. R2 of the choice, recipes left out: {found.held_out:.2f}."
@@ -166,10 +167,13 @@ def defaults(result: sb.RelateResult, measures: Sequence[str]) -> str:
 def report(
     result: sb.RelateResult,
     entries: Mapping[str, Mapping[str, Any]],
-    results: Mapping[str, sb.DecomposeResult],
-    absences: Sequence[str],
+    results: Mapping[str, Mapping[str, sb.DecomposeResult]],
 ) -> Iterator[tuple[str, str, Any]]:
-    """The whole of it, a part at a time: a name, what it says as Markdown, and its numbers."""
+    """The whole of it, a part at a time: a name, what it says as Markdown, and its numbers.
+
+    results: absence -> model -> decomposition.
+    """
+    own = results["mean"]
     yield "zoo", "### The zoo\n\n" + zoo(entries), answers.zoo(entries)
     yield "spread", "### Spread\n\n" + spread(result), answers.spread(result)
     decided = {letter: q.deciding(result, letter) for letter in q.PRIMARY}
@@ -188,16 +192,16 @@ def report(
     if measures:
         text = "### 2. Scores under the perturbation\n\n" + question_2(result, measures)
         yield "question-2", text, answers.question_2(result, measures)
-    taus = q.question_3(results)
+    taus = q.question_3(own)
     text = "### 3. How few forward passes keep the order?\n\n" + question_3(taus)
     yield "question-3", text, answers.question_3(taus)
-    residual = {name: one for name, one in results.items() if entries[name]["architecture"] == "resnet"}
+    residual = {name: one for name, one in own.items() if entries[name]["architecture"] == "resnet"}
     if set(answers.SEEDS) <= set(residual):
         recipes = {name: entries[name]["group"] for name in residual}
         four = q.question_4(residual, recipes, answers.SEEDS)
         text = "### 4. Two seeds and two recipes\n\n" + question_4(*four)
         yield "question-4", text, answers.question_4(*four)
-    five = q.question_5(result, absences)
+    five = q.question_5(results)
     yield "question-5", "### 5. Do the absences agree?\n\n" + question_5(five), answers.question_5(five)
     if len(measures) == len(decided):
         text = "### Defaults\n\n" + defaults(result, measures)
@@ -208,6 +212,10 @@ def report(
     head = ["measure", "score", "Spearman", "p, all"]
     text = "### Other measures: the score that goes best with each\n\n" + table(head, rows)
     yield "other-measures", text, {name: one.to_dict() for name, one in best.items()}
+
+
+def _range(found: Range) -> str:
+    return "" if np.isnan(found.low) else f"{found.low:.2f} to {found.high:.2f}"
 
 
 def _difference(estimate: sb.Estimate) -> str:

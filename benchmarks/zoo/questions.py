@@ -71,7 +71,7 @@ def predicts(relation: Relation) -> tuple[bool, tuple[str, ...]]:
     given, out = relation.partial, relation.leave_recipe_out
     kept = (
         (relation.spearman.p_max <= SMALL_P, f"p over all scores is {relation.spearman.p_max:.2g}"),
-        (given.low > 0 or given.high < 0, "given clean accuracy, its interval holds 0"),
+        (given.low > 0 or given.high < 0, "given clean accuracy, its interval holds 0, or there is none"),
         (out.low > 0 or out.high < 0, "rho changes sign when a recipe is left out"),
     )
     failing = tuple(why for holds, why in kept if not holds)
@@ -102,8 +102,8 @@ def question_2(result: sb.RelateResult, measure: str) -> dict[str, dict[str, sb.
         and one.score not in UNDER
         and np.isfinite(one.spearman.value)
     ]
-    best = max(one_size, key=lambda one: abs(one.spearman.value)).score
-    others = dict.fromkeys((DEFAULT, best))
+    best = [one.score for one in sorted(one_size, key=lambda one: -abs(one.spearman.value))[:1]]
+    others = dict.fromkeys((DEFAULT, *best))
     return {
         name: {other: result.difference(name, other, measure) for other in others if other in columns}
         for name in UNDER
@@ -163,18 +163,24 @@ def question_4(
 
 
 def question_5(
-    result: sb.RelateResult, absences: Sequence[str], value: str = "usable-information"
+    results: Mapping[str, Mapping[str, sb.DecomposeResult]], value: str = "usable-information"
 ) -> dict[str, tuple[dict[tuple[str, str], float], float]]:
-    """Score -> Kendall's tau between the orders of models under each pair of absences, and Kendall's W over all."""
+    """Score -> Kendall's tau between the orders of models under each pair of absences, and Kendall's W over all.
+
+    results: absence -> model -> decomposition. From these rather than from `relate`, where only what may be chosen is
+    tried. Models without a number under some absence do not count; fewer than two left give NaN.
+    """
+    valued = {a: [one.with_value(value) for one in by_model.values()] for a, by_model in results.items()}
     found = {}
     for score in ("signed", "low-band"):
-        columns = {a: result.scores[f"{score}/{value}/{a}"].values for a in absences}
-        known = np.isfinite(np.stack(list(columns.values()))).all(axis=0)
+        columns = np.asarray([[one.scores[score].value for one in models] for models in valued.values()])
+        columns = columns[:, np.isfinite(columns).all(axis=0)]
+        enough = columns.shape[1] > 1
         taus = {
-            (a, b): float(stats.kendalltau(columns[a][known], columns[b][known]).statistic)
-            for a, b in combinations(absences, 2)
+            (a, b): float(stats.kendalltau(columns[i], columns[j]).statistic) if enough else np.nan
+            for (i, a), (j, b) in combinations(enumerate(results), 2)
         }
-        found[score] = taus, kendalls_w(np.stack([values[known] for values in columns.values()]))
+        found[score] = taus, kendalls_w(columns) if enough else np.nan
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -199,6 +200,24 @@ class TestRules:
         assert q.new_default(found, ["a", "c"]) == good
         worse = {q.DEFAULT: scores[good], good: other}
         assert q.new_default(related({"a": y, "c": y}, worse), ["a", "c"]) == q.DEFAULT
+
+    def test_absences_agree_on_the_models_that_all_have_numbers_of(self) -> None:
+        def one(signed: float, low: float) -> SimpleNamespace:
+            scores = {"signed": sb.Estimate(signed, 0, signed, signed), "low-band": sb.Estimate(low, 0, low, low)}
+            return SimpleNamespace(with_value=lambda value: SimpleNamespace(scores=scores))
+
+        low = np.array([1.0, 2, 3, 4])
+        signed = {"zero": [1, 2, 3, np.nan], "mean": [1, 3, 2, 0], "donor": [3, 2, 1, 9]}
+        made = {
+            a: {f"m{i}": one(x, y) for i, (x, y) in enumerate(zip(by, low, strict=True))} for a, by in signed.items()
+        }
+        found = q.question_5(made)  # type: ignore[arg-type]
+        taus, w = found["signed"]
+        assert taus == pytest.approx({("zero", "mean"): 1 / 3, ("zero", "donor"): -1, ("mean", "donor"): -1 / 3})
+        assert w == pytest.approx(q.kendalls_w(np.array([[1.0, 2, 3], [1, 3, 2], [3, 2, 1]])))
+        assert found["low-band"] == (dict.fromkeys(taus, 1.0), 1.0)
+        few = {a: {name: by[name] for name in ("m2", "m3")} for a, by in made.items()}
+        assert np.isnan(q.question_5(few)["signed"][1])  # type: ignore[arg-type]
 
     def test_kendalls_w_is_friedmans_statistic_over_its_largest(self) -> None:
         draws = np.random.default_rng(1)

@@ -169,7 +169,7 @@ def _told_by_zoo(run: Run) -> Run:
         return run
     zoo = RunFolder(above or ("/" if inside.startswith("/") else "."))
     known = zoo.read_json(ZOO_FILE)["models"] if zoo.exists(ZOO_FILE) else []
-    entry: dict[str, Any] = next((one for one in known if one["folder"] == model), {})
+    entry: Mapping[str, Any] = next((one for one in known if one["folder"] == model), {})
     return replace(run, title=entry.get("name"), recipe=entry.get("recipe"))
 
 
