@@ -54,6 +54,8 @@ def test_feature_snr(cli: Cli) -> None:
         (("feature-snr", "demo", "--groups", "0-1,2-9"), "got band 9"),
         (("feature-snr", "demo", "--inject", "-30"), "dB and more"),
         (("feature-snr", "demo", "--inject", "5,10"), "expected --inject as an SNR in dB, such as 10, or none"),
+        (("feature-snr", "demo", "--test-images", "5"), "expected --test-images of at least 20, got 5"),
+        (("label-noise", "demo", "--batch", "1"), "expected --batch-size of at least 2, got 1"),
         (("label-noise", "nowhere"), "no such folder"),
     ],
 )

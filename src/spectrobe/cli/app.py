@@ -51,6 +51,7 @@ _LONG = (
     "num_classes",
     "on_bad_image",
     "allow_pickle",
+    "test_images",
 )
 _ARGUMENTS = (
     *_LONG, "absence", "bands", "checkpoint", "crop", "design", "device", "images", "interpolation", "mean",

@@ -35,7 +35,7 @@ def label_noise(result: LabelNoiseResult, ax: Axes | None = None) -> Figure:
         if ax is not None:
             restyle(ax)
             _panel(ax, result, len(result.rates) - 1)
-            ax.set_title(_labels(result.rates[-1]), size=8)
+            ax.set_title(f"{_labels(result.rates[-1])} labels" if result.rates[-1] else _labels(0), size=8)
             ax.set_ylabel(f"Shapley value ({result.unit})")
             ax.set_xlabel("epoch")
             ax.legend(handles=[*band_entries(result.bands), *_marks(result)], title=BANDS, ncols=2)
@@ -70,7 +70,7 @@ def _question(result: LabelNoiseResult) -> str:
 
 
 def _labels(rate: float) -> str:
-    return "clean labels" if rate == 0 else f"{100 * rate:g} % wrong labels"
+    return "clean labels" if rate == 0 else f"{100 * rate:g} % wrong"
 
 
 def _panel(ax: Axes, result: LabelNoiseResult, r: int) -> None:

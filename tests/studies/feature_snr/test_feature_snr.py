@@ -131,6 +131,9 @@ class TestStudy:
         without = replace(result, injected_accuracy=None, injected_clean=None, injected=())
         assert without.relations == result.relations and "Apart" not in without.summary()
         assert "neither confirms nor refutes" in result.summary()
+        assert (
+            "Training images had 20.0 dB (medians of the groups); clipping kept 0 of 1,536 from it" in result.summary()
+        )
 
     def test_saved_and_loaded(self, result: FeatureSnrResult) -> None:
         from spectrobe.engine.store import json_text, plain
@@ -147,6 +150,7 @@ class TestStudy:
             ({"groups": "0,1,2-3"}, "holds nothing"),
             ({"perturbations": "pgd_linf:eps=1/255"}, "attacks a model"),
             ({"perturbations": "nonsense"}, "nonsense"),
+            ({"perturbations": "band_snr:band=1;db=-40;bands=4"}, "out of reach of 100 of 100 images"),
             ({"test_images": 5}, "test_images of at least 20"),
         ],
     )

@@ -71,7 +71,7 @@ def test_words(result: LabelNoiseResult) -> None:
     none = replace(result, departures=())
     assert "with 90% of labels wrong none, as far as these trainings can tell" in none.sentence()
     one = Departure(0.9, 2, 3, -0.25, -0.4, -0.1)
-    told = "(with the difference at the last epoch, nats): with 90% of labels wrong band 2 from epoch 3 on (-0.25)."
+    told = "(with the difference at the last epoch, nats): with 90% of labels wrong from epoch 3 on band 2 (-0.25)."
     assert told in replace(result, departures=(one,)).sentence()
     assert "over seeds and images, for all epochs and bands at once" in result.summary()
     assert "intervals over images, for all epochs" in alone.summary()
@@ -87,7 +87,7 @@ def test_shares_say_where_the_profile_moves(result: LabelNoiseResult) -> None:
     assert made.shares[0, 0, 0] == pytest.approx([0.5, 0.25, 0.25, 0], abs=0.01)
     assert [(one.band, one.epoch) for one in made.moves] == [(0, 3), (1, 3), (2, 3)]
     assert [one.difference for one in made.moves] == pytest.approx([0.17, -0.25, 0.08], abs=0.02)
-    assert "share of the profile does: with 90% of labels wrong band 0 from epoch 3 on (+0.17)" in made.sentence()
+    assert "share of the profile does: with 90% of labels wrong from epoch 3 on bands 0 (+0.17)" in made.sentence()
     nothing = replace(made, shapley=np.stack([clean, -np.abs(noisy)]))
     assert np.isnan(nothing.shares[1, :, :2]).all() and nothing.moves == ()
 

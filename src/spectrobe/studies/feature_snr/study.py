@@ -102,11 +102,13 @@ class _Study(TrainingStudy[Settings, FeatureSnrResult]):
     batch_size = 500
 
     def prepare(self) -> None:
-        """Images to measure on, what networks are given of them, and the trainings; a shard is one of these."""
+        """Images to measure on, clean and perturbed, what networks are given of them, and the trainings to do."""
         settings, split, groups = self.settings, self.split, self.settings.groups
         groups.labels(*split.held_out.pixels.shape[-2:])  # refuses groups that hold nothing at this size
         self.held_out = split.held_out.rows(np.arange(min(settings.test_images, len(split.held_out))))
         self.perturbations = settings.build()
+        x = self.held_out.floats
+        self.tried = [x, *(one(x, seed=settings.seed) for one in self.perturbations)]
         self.views = [View.of(split.train.pixels, groups, band) for band in (*range(groups.n_bands), None)]
         if settings.inject_db is not None:
             refuse_unreachable(split.train.pixels, split.train.ids, settings.inject_db, groups, settings.seed)
@@ -143,7 +145,7 @@ class _Study(TrainingStudy[Settings, FeatureSnrResult]):
 
     def train_all(self, workshop: Workshop, budget: Budget, progress: Progress) -> None:
         """Seeds of the same images one after the other, as making the images takes long where noise is injected."""
-        tried, pictures, kept = self._perturbed(), lru_cache(maxsize=1)(self._training_images), self.run.store.shards()
+        pictures, kept = lru_cache(maxsize=1)(self._training_images), self.run.store.shards()
         each = sorted(enumerate(self.conditions), key=lambda one: (one[1].injected, one[1].group, one[1].seed))
         for place, (shard, one) in enumerate(each, start=1):
             if shard in kept:
@@ -153,7 +155,7 @@ class _Study(TrainingStudy[Settings, FeatureSnrResult]):
             job = self._job(one, pixels)
             progress.note(f"training {place} of {len(each)}: {job.name}")
             net = workshop.train(job, partial(self.network, one.seed), None, progress)
-            self.run.store.write_shard(shard, self._measure(net, one.group, tried, told), {})
+            self.run.store.write_shard(shard, self._measure(net, one.group, told), {})
             progress.advance(budget.forward_passes)
             workshop.forget(job)
 
@@ -185,18 +187,13 @@ class _Study(TrainingStudy[Settings, FeatureSnrResult]):
         labels = self.split.train.labels
         return Job(name, self.training_seed(one.seed), pixels, labels, torch.zeros(len(labels)) > 0)
 
-    def _perturbed(self) -> list[Tensor]:
-        """The held-out images, clean and under every perturbation: uint8 or float32 in [0, 1]."""
-        x = self.held_out.floats
-        return [x, *(one(x, seed=self.settings.seed) for one in self.perturbations)]
-
-    def _measure(self, net: nn.Module, group: int, tried: list[Tensor], told: Mapping[str, float]) -> dict[str, Any]:
+    def _measure(self, net: nn.Module, group: int, told: Mapping[str, float]) -> dict[str, Any]:
         """A row an image: right or wrong on images of the same bands and of all bands, (2, 1 + P) of them."""
         labels, right = self.held_out.labels, []
         net = net.to(self.device)
         with torch.inference_mode():
             for view in (self.views[group], self.views[-1]):
-                for images in tried:
+                for images in self.tried:
                     predicted = torch.cat(
                         [
                             net(view.apply(chunk).to(self.device)).argmax(1).cpu()

@@ -60,12 +60,14 @@ def _reached(result: FeatureSnrResult) -> str:
     """What the noise came to, once pixels were clipped."""
     if not result.injected:
         return ""
-    least, most = (end(told["median_db"] for told in result.injected) for end in (min, max))
+    ends = [f"{end(told['median_db'] for told in result.injected):.1f}" for end in (min, max)]
+    reached = " to ".join(dict.fromkeys(ends))
     short = sum(int(told["unreachable"]) for told in result.injected)
     leaked = max(told["leaked"] for told in result.injected)
     return (
-        f"Training images had {least:.1f} to {most:.1f} dB (medians of the groups); clipping kept {short:,} of "
-        f"{result.n_train * len(result.groups):,} from it and put up to {leaked:.1%} of the noise outside the group. "
+        f"Training images had {reached} dB (medians of the groups); clipping kept {short:,} of "
+        f"{result.n_train * len(result.groups):,} from it and put up to {leaked:.1%} of the noise outside the group, "
+        "which is taken out with the other bands. "
     )
 
 

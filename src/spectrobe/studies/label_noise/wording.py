@@ -46,10 +46,13 @@ def over(result: LabelNoiseResult) -> str:
 
 
 def _told(result: LabelNoiseResult, found: Sequence[Departure]) -> str:
-    """With 40% of labels wrong band 2 from epoch 6 on (-0.20); ..."""
+    """With 40% of labels wrong from epoch 6 on band 2 (-0.20); ..."""
     told = []
     for rate, ones in groupby(found, key=lambda one: one.rate):
-        parts = [f"band {one.band} from epoch {one.epoch} on ({one.difference:+.2f})" for one in ones]
+        parts = []
+        for epoch, some in groupby(sorted(ones, key=lambda one: one.epoch), key=lambda one: one.epoch):
+            bands = [f"{one.band} ({one.difference:+.2f})" for one in some]
+            parts.append(f"from epoch {epoch} on band{'s' * (len(bands) > 1)} {', '.join(bands)}")
         told.append(f"with {percent(rate)} of labels wrong {', '.join(parts)}")
     silent = [percent(rate) for rate in result.rates[1:] if rate not in {one.rate for one in found}]
     if silent:

@@ -35,7 +35,9 @@ def _training(
     arch: Annotated[
         str | None, typer.Option(metavar="NAME[:WIDTH]", help="resnet:12, cnn:16, ...", show_default="resnet:24")
     ] = None,
-    batch: Annotated[int | None, typer.Option(help="Images a step.", show_default="128")] = None,
+    batch: Annotated[
+        int | None, typer.Option("--batch", "--batch-size", help="Images a step.", show_default="128")
+    ] = None,
     rate: Annotated[
         float, typer.Option("--learning-rate", "--rate", help="The highest learning rate (OneCycle).")
     ] = 0.1,
