@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 
+from spectrobe.cli.commands.figure import results_of
 from tests.cli.calls import Cli
 
 DECOMPOSE = (
@@ -100,3 +102,16 @@ class TestFigure:
         outcome = cli("figure", "profile", made / "blunt", "-o", "new/fig.svg", "--json")
         assert outcome.result == {"schema_version": 1, "kind": "figure", "file": "new/fig.svg"}
         assert "<svg" in (tmp_path / "new" / "fig.svg").read_text()
+
+
+def test_two_checkpoints_of_one_model_are_told_apart_in_a_figure(made: Path, tmp_path: Path) -> None:
+    folders = []
+    for name in ("plain", "robust"):
+        folder = Path(shutil.copytree(made / "blunt", tmp_path / name))
+        about = json.loads((folder / "run.json").read_text())
+        about["identity"]["model"]["weights_sha256"] = name * 8
+        (folder / "run.json").write_text(json.dumps(about | {"written": f"python:toys:blunt?checkpoint=w/{name}.pt"}))
+        folders.append(str(folder))
+    told = [result.model_name for result in results_of(folders)]
+    assert told == ["python:toys:blunt (plain)", "python:toys:blunt (robust)"]
+    assert [result.model_name for result in results_of(folders[:1])] == ["python:toys:blunt"]

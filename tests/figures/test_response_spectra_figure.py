@@ -36,11 +36,15 @@ def test_a_panel_a_perturbation_with_both_factors_as_shares(tested: sb.ResponseR
     assert "20 images, 95 % intervals" in figure._suptitle.get_text()  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("name", ["response", "response_spectra"])
 @pytest.mark.parametrize("width, inches", [("double", 6.75), ("single", 3.25)])
-def test_it_is_as_wide_as_its_columns_and_nothing_sticks_out(
-    width: str, inches: float, tested: sb.ResponseResult
+def test_it_is_as_wide_as_its_columns_names_its_intervals_and_nothing_sticks_out(
+    width: str, inches: float, name: str, tested: sb.ResponseResult
 ) -> None:
-    figure = publication("response_spectra", tested, width)
+    figure = publication(name, tested, width)
+    texts = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+    texts += [figure._suptitle.get_text() if figure._suptitle else ""]  # type: ignore[attr-defined]
+    assert "95 % interval" in " ".join(texts)
     figure.draw_without_rendering()
     assert figure.get_figwidth() == inches
     edges = [part.get_window_extent() for part in (*figure.legends, *figure.texts)]

@@ -12,8 +12,9 @@ from spectrobe.game.fit import Payoffs
 from spectrobe.game.scores import MEANINGS
 from spectrobe.game.table import PayoffTable
 from spectrobe.studies.compare import Comparison, compare
-from spectrobe.studies.decompose.result import DecomposeResult, summarise
+from spectrobe.studies.decompose.result import DecomposeResult
 from spectrobe.studies.decompose.settings import Settings
+from spectrobe.studies.decompose.summary import summarise
 from tests.real_table import draw, real_logits, table_from_logits
 
 N = 80

@@ -15,7 +15,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from spectrobe.errors import InputError
 from spectrobe.figures.profile_figure import draw_profile
 from spectrobe.figures.profile_figure import frequency_axis as band_axis
-from spectrobe.figures.style import FAINT, INK, MARKERS, PAGE_WIDTH, PALETTE, figure_of, restyle, styled
+from spectrobe.figures.style import FAINT, INK, MARKERS, PAGE_WIDTH, PALETTE, figure_of, name_intervals, restyle, styled
 from spectrobe.studies.response.predictors import MASKING
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ def response(
                 raise InputError(f"expected a panel out of {', '.join(panels)}, which this result has, got {panel!r}")
             restyle(ax)
             panels[panel](ax, result)
+            if panel != "heat map":
+                name_intervals(ax, result.confidence, result.n_images)
             return figure_of(ax)
         count = len(panels) + (profile is not None)
         rows = -(-count // COLUMNS)

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from spectrobe.errors import InputError
-from spectrobe.figures.style import FAINT, INK, PAGE_WIDTH, figure_of, looks, restyle, shortened, styled
+from spectrobe.figures.style import FAINT, INK, PAGE_WIDTH, figure_of, looks, name_intervals, restyle, shortened, styled
 from spectrobe.studies.paths import short_name
 from spectrobe.studies.response.spectra import as_shares, perturbation_spectra, strongest
 
@@ -40,7 +40,7 @@ def response_spectra(result: ResponseResult, ax: Axes | None = None, perturbatio
                 raise InputError(f"expected a perturbation out of {', '.join(powers)}, got {name!r}")
             restyle(ax)
             _draw(ax, result, name, powers[name], powers)
-            ax.legend(loc="upper left", title=f"{100 * result.confidence:g} % intervals", alignment="left")
+            name_intervals(ax, result.confidence, result.n_images)
             return figure_of(ax)
         rows = -(-len(powers) // COLUMNS)
         figure = Figure(figsize=(PAGE_WIDTH, ROW * rows + MARGIN), layout="constrained")

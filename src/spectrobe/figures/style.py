@@ -104,6 +104,13 @@ def figure_of(ax: Axes) -> Figure:
     return figure
 
 
+def name_intervals(ax: Axes, confidence: float, n_images: int) -> None:
+    """Add to the axes' legend what its bars are; call it last, inside `styled`."""
+    ax.plot([], [], color=MUTED, linewidth=1.2, label=f"bars: {100 * confidence:g} % interval over {n_images} images")
+    before = ax.get_legend()
+    ax.legend(loc="best", title=None if before is None else before.get_title().get_text())
+
+
 def shortened(text: str, most: int) -> str:
     """The text, its middle left out where it is longer than `most` letters."""
     half = most // 2 - 1

@@ -41,8 +41,8 @@ def unfinished(path: str, about: Mapping[str, Any]) -> tuple[Any, Progress]:
 
 def _decompose(path: str, about: Mapping[str, Any]) -> tuple[Any, int]:
     from spectrobe.engine.payoffs import payoffs_of
-    from spectrobe.studies.decompose.result import summarise
     from spectrobe.studies.decompose.settings import Settings
+    from spectrobe.studies.decompose.summary import summarise
 
     run = RunFolder(path)
     if not run.shards():

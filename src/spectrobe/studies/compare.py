@@ -177,6 +177,6 @@ def _restricted(result: DecomposeResult, positions: np.ndarray) -> DecomposeResu
     """The result on some of its images only."""
     if len(positions) == result.n_images:
         return result
-    from spectrobe.studies.decompose.result import summarise
+    from spectrobe.studies.decompose.summary import summarise
 
     return summarise(result.table().subset(positions), result.settings, result.forward_passes, {}, ())

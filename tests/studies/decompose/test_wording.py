@@ -10,7 +10,8 @@ import pytest
 from spectrobe.bands import BandPartition
 from spectrobe.game.coalitions import members
 from spectrobe.game.fit import Payoffs
-from spectrobe.studies.decompose.result import DecomposeResult, Settings, summarise
+from spectrobe.studies.decompose.result import DecomposeResult, Settings
+from spectrobe.studies.decompose.summary import summarise
 from spectrobe.studies.decompose.wording import sentence, summary
 from spectrobe.studies.words import percent
 from tests.real_table import table_from_logits

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -26,15 +26,27 @@ def command(
     """A figure for a paper: vector, one or two columns wide, told apart with every colour vision."""
     from spectrobe.engine.store import json_text
     from spectrobe.figures.publication import check_choices, format_of, publication, write
-    from spectrobe.studies.runs import load
 
     path = out or f"{name}.pdf"
     check_choices(name, width)
     format_of(path)
-    write(publication(name, [load(run) for run in runs], width), path)
+    write(publication(name, results_of(runs), width), path)
     terminal = Terminal(quiet, json)
     if json:
         terminal.give(json_text({"kind": "figure", "file": path}))
     elif not quiet:
         terminal.show(path)
     return 0
+
+
+def results_of(runs: list[str]) -> list[Any]:
+    """The results of run folders; models of one name are told apart as a report tells them, by their weights."""
+    from spectrobe.report.material import Material
+    from spectrobe.report.runs import open_runs
+    from spectrobe.studies.runs import load
+
+    results = [load(run) for run in runs]
+    names = [name for result in results if (name := getattr(result, "model_name", ""))]
+    if len(set(names)) == len(names):
+        return results
+    return [run.result for run in Material(open_runs(runs), show_paths=True).runs]

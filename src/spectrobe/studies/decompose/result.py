@@ -12,17 +12,13 @@ import numpy as np
 
 from spectrobe.bands import BandPartition
 from spectrobe.errors import InputError, SpectrobeError
-from spectrobe.game import shapley
-from spectrobe.game.fit import Fit, Payoffs, fit, replicate
-from spectrobe.game.intervals import Estimate, Replicates, bootstrap_weights, mean_estimate, mean_intervals, wilson
-from spectrobe.game.scores import DEFAULT_SCORE, NEEDS_INFORMATION, score_estimates, score_functions
-from spectrobe.game.table import PayoffTable
-from spectrobe.game.temperature import TEMPERATURES
-from spectrobe.game.values import Value, make_value
+from spectrobe.game.fit import Fit, Payoffs, fit
+from spectrobe.game.intervals import Estimate, Replicates
+from spectrobe.game.scores import DEFAULT_SCORE
+from spectrobe.game.values import make_value
 from spectrobe.studies.decompose.result_json import decomposition_fields, decomposition_to_dict
 from spectrobe.studies.decompose.settings import Settings
 from spectrobe.studies.frozen import Frozen
-from spectrobe.studies.words import percent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -174,14 +170,18 @@ class DecomposeResult(Frozen):
 
     def replicates(self) -> Replicates:
         """Bootstrap replicates of the Shapley values; the same images are drawn for every model of one data set."""
+        from spectrobe.studies.decompose.summary import replicates_of
+
         return replicates_of(self.table(), self.settings, self.fit)
 
     def with_value(self, value: str) -> DecomposeResult:
         """The same table with another value, without the model."""
+        from spectrobe.studies.decompose.summary import summarise, warned_of
+
         settings = replace(self.settings, value=value)
         if make_value(value).needs_labels and not self.settings.labelled:
             raise InputError(f"{self.data_name} has no labels, which value {value!r} needs: take 'agreement'")
-        own = _warned_of(self.fit, make_value(self.value))
+        own = warned_of(self.fit, make_value(self.value))
         kept = tuple(warning for warning in self.warnings if warning not in own)
         found = summarise(self.table(), settings, self.forward_passes, self.skipped, kept)
         if self._run is None:
@@ -232,95 +232,7 @@ class DecomposeResult(Frozen):
         return cls(**decomposition_fields(content, folder.path if folder else "result.json"), _run=folder)
 
 
-_ROUNDING = 1e-12
-
-
-def summarise(
-    payoffs: Payoffs,
-    settings: Settings,
-    forward_passes: int,
-    skipped: Mapping[str, str],
-    warnings: tuple[str, ...],
-) -> DecomposeResult:
-    """From the payoff table to the result: temperatures, Shapley values, intervals, scores."""
-    design, value = settings.make_design(), make_value(settings.value)
-    fitted = fit(payoffs, design, value)
-    means = mean_intervals(fitted.rows, settings.confidence, settings.seed)
-    information = mean_estimate(fitted.payoffs[:, 0] - fitted.payoffs[:, -1], settings.confidence)
-    warnings += _warned_of(fitted, value)
-    return DecomposeResult(
-        settings=settings,
-        shapley=means.mean,
-        stderr=means.stderr,
-        interval=means.pointwise,
-        simultaneous=means.simultaneous,
-        interactions=shapley.interactions(fitted.values) if settings.design == "exact" else None,
-        values=fitted.values,
-        tau=fitted.tau,
-        scores=_scores(settings, replicates_of(payoffs, settings, fitted), fitted.rows, information),
-        information=information,
-        accuracy=_intact_accuracy(payoffs, settings),
-        efficiency_gap=float(means.mean.sum() - information.value),
-        power_db=_power_db(payoffs),
-        by_size=fitted.by_size,
-        n_images=len(payoffs),
-        n_classes=payoffs.n_classes,
-        forward_passes=forward_passes,
-        warnings=tuple(dict.fromkeys(warnings)),
-        skipped=skipped,
-        _payoffs=payoffs,
-    )
-
-
 def _freeze(*arrays: Any) -> None:
     for array in arrays:
         if isinstance(array, np.ndarray):
             array.setflags(write=False)
-
-
-def _warned_of(fitted: Fit, value: Value) -> tuple[str, ...]:
-    if not value.fits_temperature:
-        return ()
-    warnings = []
-    if fitted.tau_at_cap:
-        warnings.append(
-            f"{fitted.tau_at_cap} fitted inverse temperature(s) ended at the cap: "
-            "all their images are right by a margin, or logits are very small"
-        )
-    if 0 < fitted.tau[-1] < TEMPERATURES[1]:
-        warnings.append(
-            f"the inverse temperature fitted with all bands is {fitted.tau[-1]:.2g}, below {TEMPERATURES[1]:g} where "
-            "the stored grid is coarse: logits are very large; scale them down"
-        )
-    return tuple(warnings)
-
-
-def replicates_of(payoffs: Payoffs, settings: Settings, fitted: Fit) -> Replicates:
-    """Bootstrap replicates of the Shapley values of one table, the real data first."""
-    weights = np.concatenate([np.ones((1, len(payoffs))), bootstrap_weights(len(payoffs), settings.seed)])
-    return replicate(payoffs, settings.make_design(), make_value(settings.value), fitted.rows, weights)
-
-
-def _scores(settings: Settings, replicates: Replicates, rows: np.ndarray, information: Estimate) -> dict[str, Estimate]:
-    found = score_estimates(settings.bands, rows, information, replicates)
-    if not information.low > 0:
-        reason = f"v(all) - v(empty) is not above 0 by its {percent(settings.confidence)} interval"
-        found |= {name: Estimate.undefined(reason, settings.confidence) for name in NEEDS_INFORMATION}
-    return {name: found[name] for name in score_functions(settings.bands)}
-
-
-def _intact_accuracy(payoffs: Payoffs, settings: Settings) -> Estimate | None:
-    if not settings.labelled:
-        return None
-    right = np.concatenate([_right(chunk) for chunk in payoffs.chunks()])
-    return wilson(int(right.sum()), len(right), settings.confidence)
-
-
-def _right(chunk: PayoffTable) -> np.ndarray:
-    return np.asarray(chunk.predicted[:, 0] == chunk.label)
-
-
-def _power_db(payoffs: Payoffs) -> np.ndarray:
-    power = sum((chunk.band_power.sum(axis=0) for chunk in payoffs.chunks()), np.zeros(payoffs.n_bands))
-    power[power <= _ROUNDING * power.sum()] = np.nan  # the mean's own band
-    return np.asarray(10 * np.log10(power / np.nansum(power)))

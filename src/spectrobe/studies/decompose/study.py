@@ -26,7 +26,8 @@ from spectrobe.game.intervals import check_confidence
 from spectrobe.game.values import DEFAULT_VALUE, make_value
 from spectrobe.studies.decompose.pilot import how_many_images
 from spectrobe.studies.decompose.preparation import Preparation, prepare
-from spectrobe.studies.decompose.result import DecomposeResult, summarise
+from spectrobe.studies.decompose.result import DecomposeResult
+from spectrobe.studies.decompose.summary import summarise
 
 
 def decompose(

@@ -29,8 +29,8 @@ from spectrobe.perturbations.attacks import Attack
 from spectrobe.studies.decompose import preparation as decompose_preparation
 from spectrobe.studies.decompose import study as decompose_study
 from spectrobe.studies.decompose.pilot import how_many_images
-from spectrobe.studies.decompose.result import summarise
 from spectrobe.studies.decompose.settings import Settings
+from spectrobe.studies.decompose.summary import summarise
 from spectrobe.studies.plan.measure import measure
 from spectrobe.studies.plan.result import Plan
 from spectrobe.studies.robustness import preparation as robustness_preparation

@@ -13,7 +13,8 @@ from spectrobe.game.intervals import Estimate, Replicates
 from spectrobe.game.scores import score_functions
 from spectrobe.game.values import make_value
 from spectrobe.perturbations.registry import lookup
-from spectrobe.studies.decompose.result import DecomposeResult, replicates_of, summarise
+from spectrobe.studies.decompose.result import DecomposeResult
+from spectrobe.studies.decompose.summary import replicates_of, summarise
 from spectrobe.studies.relate.columns import BASELINE, SCORE, Column, column
 from spectrobe.studies.relate.gather import ModelRuns, Run
 from spectrobe.studies.score_under import modulus_of, scores_at

@@ -22,8 +22,9 @@ from spectrobe.game.table import PayoffTable
 from spectrobe.game.values import DEFAULT_VALUE
 from spectrobe.models.base import Geometry
 from spectrobe.seeding import seeded_order
-from spectrobe.studies.decompose.result import DecomposeResult, summarise
+from spectrobe.studies.decompose.result import DecomposeResult
 from spectrobe.studies.decompose.settings import Settings
+from spectrobe.studies.decompose.summary import summarise
 from spectrobe.studies.watch.budget import Plan, make_plan
 from spectrobe.studies.watch.game import Game, LogitsOf
 from spectrobe.studies.watch.reading import Reading, distinct, read
