@@ -60,7 +60,8 @@ class TwoNodes:
     def __init__(self) -> None:
         from ray.cluster_utils import Cluster
 
-        self.cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 4, "include_dashboard": False})
+        few = {"include_dashboard": False, "include_log_monitor": False, "no_monitor": True}  # fewer processes to start
+        self.cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 4, **few})
         self.driver = Joined(self.cluster.address, 60)
         self.driver.connect()
         self.second: Any = None

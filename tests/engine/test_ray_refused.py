@@ -67,6 +67,19 @@ def test_address_that_never_answers(unconnected: None) -> None:
         assert time.monotonic() - start < 20  # Ray's own patience ends after minutes
 
 
+def test_auto_where_the_cluster_is_no_more(unconnected: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Ray takes for the cluster of this machine may have ended without a word."""
+    with socket.socket() as mute:
+        mute.bind(("127.0.0.1", 0))
+        mute.listen()
+        monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{mute.getsockname()[1]}")
+        options, start = RayOptions("auto", timeout=1.5), time.monotonic()
+        said = r"this machine's cluster \(auto\) does not answer as a Ray cluster within 1\.5 s"
+        with pytest.raises(InputError, match=said), executor_of(options):
+            pass
+        assert time.monotonic() - start < 20
+
+
 @pytest.mark.parametrize("address", ["ray://head:10001", "head", "head:x", ""])
 def test_address_that_is_none(unconnected: None, address: str) -> None:
     with pytest.raises(InputError, match="expected the address of a Ray cluster as host:port"):

@@ -44,6 +44,7 @@ class Cluster:
                 return
         if self.address != "auto":
             self._knock(self.address)
+        self._ask(self.address)
         try:
             ray.init(address=self.address, log_to_driver=False, logging_level="ERROR")
         except (Exception, SystemExit) as error:
@@ -99,7 +100,7 @@ class Cluster:
         self._undo.callback(ray.shutdown)
 
     def _knock(self, address: str) -> None:
-        """Where nothing answers, Ray's own `init` takes minutes to say so, and ends the process."""
+        """Raise InputError unless something listens there."""
         host, colon, port = address.rpartition(":")
         if not colon or "/" in host or not port.isdigit():
             raise InputError(
@@ -110,14 +111,22 @@ class Cluster:
             socket.create_connection((host.strip("[]"), int(port)), timeout=min(self.timeout, 10)).close()
         except (OSError, OverflowError) as error:
             raise InputError(f"no Ray cluster answers at {address} ({first_line(error)}): is it running?") from None
-        probe = [sys.executable, "-m", "ray.scripts.scripts", "status", "--address", address]
+
+    def _ask(self, address: str) -> None:
+        """Where no cluster answers, Ray's own `init` takes minutes to say so, and ends the process.
+
+        So does "auto" where the file in which Ray notes this machine's cluster was left behind by one that is no more.
+        """
+        where = [] if address == "auto" else ["--address", address]
+        place = "this machine's cluster (auto)" if address == "auto" else address
+        probe = [sys.executable, "-m", "ray.scripts.scripts", "status", *where]
         try:
             subprocess.run(probe, check=True, capture_output=True, timeout=self.timeout, stdin=subprocess.DEVNULL)
         except subprocess.TimeoutExpired:
-            raise InputError(f"{address} does not answer as a Ray cluster within {self.timeout:g} s") from None
+            raise InputError(f"{place} does not answer as a Ray cluster within {self.timeout:g} s") from None
         except subprocess.CalledProcessError as error:
             said = error.stderr.decode(errors="replace").strip().splitlines()
-            raise InputError(f"{address} is no Ray cluster ({said[-1] if said else 'no answer'})") from None
+            raise InputError(f"{place} is no Ray cluster ({said[-1] if said else 'no answer'})") from None
 
 
 def _room_on(node: dict[str, float], cpus: float, gpus: float) -> int:
