@@ -28,7 +28,7 @@ import spectrobe as sb
 from benchmarks.machine import ended
 from benchmarks.zoo import evidence
 from benchmarks.zoo.measuring import ABSENCES, Measuring, Sizes
-from benchmarks.zoo.questions import ONLY
+from benchmarks.zoo.questions import ONLY, PRIMARY
 from benchmarks.zoo.store import write
 from spectrobe.engine.store import json_text
 from spectrobe.studies.relate.correlate import FEWEST
@@ -123,7 +123,10 @@ def related(zoo: Measuring, names: list[str]) -> sb.RelateResult:
     folder = zoo.out / "relate"
     shutil.rmtree(folder, ignore_errors=True)  # follows from the runs
     result.save(folder)
-    sb.figures.save_figure(sb.figures.score_robustness(result), folder / "figures", "score-robustness")
+    measures = [first for first, *_ in PRIMARY.values() if first in result.measures]
+    sb.figures.save_figure(
+        sb.figures.score_robustness(result, None, measures or None), folder / "figures", "score-robustness"
+    )
     return result
 
 

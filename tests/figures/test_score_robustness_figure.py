@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 import spectrobe as sb
 from spectrobe.errors import InputError
+from spectrobe.figures.score_robustness_figure import _broken
 from spectrobe.figures.style import MUTED
 from tests.studies.relate.cases import FAST, bare_models, by_model
 
@@ -100,3 +101,10 @@ def test_what_cannot_be_drawn(result: sb.RelateResult) -> None:
     with pytest.raises(InputError, match="expected one measure for axes of your own, got 3: name it"):
         sb.figures.score_robustness(result, ax=ax)
     plt.close(figure)
+
+
+def test_long_names_are_broken_after_their_marks() -> None:
+    assert _broken("area/pgd_linf") == "area/pgd_linf"
+    name = "accuracy/band_noise:power=0.0064;band=0;bands=square:8"
+    assert _broken(name) == "accuracy/band_noise:power=0.0064;band=0;\nbands=square:8"
+    assert _broken("x" * 60) == "x" * 60  # nowhere to break

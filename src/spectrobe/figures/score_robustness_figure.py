@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,9 @@ MOST_PANELS = 6
 PANEL_HEIGHT, LEGEND_HEIGHT = 2.9, 0.3  # inches
 NAME_SIZE = 5.5  # points
 _DIRECTIONS = [(np.cos(a), np.sin(a)) for a in np.linspace(0, 2 * np.pi, 16, endpoint=False) + np.pi / 8]
+
+LONGEST_LABEL = 40
+"""Letters that the axis of a small panel has room for."""
 
 
 @dataclass(frozen=True)
@@ -135,8 +139,8 @@ def _draw(ax: Axes, result: RelateResult, relation: Relation, looks: dict[str, L
             ax.vlines(point.x.value, point.y.low, point.y.high, color=color, linewidth=0.7, alpha=0.6)
         ax.plot(point.x.value, point.y.value, point.look.marker, color=color, markersize=3.5)
     ax.margins(0.12)
-    ax.set_xlabel(relation.score)
-    ax.set_ylabel(relation.measure)
+    ax.set_xlabel(_broken(relation.score))
+    ax.set_ylabel(_broken(relation.measure))
     ax.set_title(_title(result, relation, best), fontsize=TICK_SIZE, fontweight="normal", color=INK, linespacing=1.3)
     return points
 
@@ -220,3 +224,13 @@ def _cost(box: tuple[float, float, float, float], taken: Sequence[tuple[float, .
     )
     out = max(0.0, frame.x0 - box[0]) + max(0.0, box[2] - frame.x1) + max(0.0, frame.y0 - box[1])
     return float(covered + 50 * (out + max(0.0, box[3] - frame.y1)))
+
+
+def _broken(name: str) -> str:
+    """A name over as many lines as its axis needs, broken after its marks."""
+    lines = [""]
+    for part in re.split(r"(?<=[:;/])", name):
+        if lines[-1] and len(lines[-1] + part) > LONGEST_LABEL:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)
