@@ -99,9 +99,9 @@ def test_what_was_not_said_is_not_recorded_and_older_runs_have_their_command(cli
 def test_a_class_map_that_was_no_file_is_named_as_one(folder: Path) -> None:
     x = torch.rand(6, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     data = sb.data.open_data((x, torch.arange(6) % 2 + 4), class_map={"4": 0, "5": 1})
-    sb.decompose(lambda x: x.mean((2, 3))[:, :2], data, bands=2, batch_size=8, precision="float32", out="run")
-    assert json.loads(Path("run", "run.json").read_text())["data_options"] == {"class_map": {"4": 0, "5": 1}}
-    assert command_of(open_runs("run")[0]).endswith("--class-map CLASSES.json")
+    sb.decompose(lambda x: x.mean((2, 3))[:, :2], data, bands=2, batch_size=8, precision="float32", out=folder / "run")
+    assert json.loads((folder / "run" / "run.json").read_text())["data_options"] == {"class_map": {"4": 0, "5": 1}}
+    assert command_of(open_runs(folder / "run")[0]).endswith("--class-map CLASSES.json")
 
 
 def test_a_robustness_run_on_stored_images_is_not_taken_for_perturbations(cli: Cli, folder: Path, world: Path) -> None:

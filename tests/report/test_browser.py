@@ -14,6 +14,7 @@ from spectrobe.report.poster import poster
 from tests.browser import DESKTOP, PHONE, chromium
 from tests.report.browser import axe, visit
 from tests.report.cases import coarse, fine, labelled
+from tests.studies.response.cases import measure, one_band, ripples
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +56,26 @@ def test_so_does_a_poster(size: tuple[int, int], browser: Any, runs: Path, tmp_p
         found.page.get_by_role("link", name="S3 profile").click()
         assert found.page.locator("#s3 h2").is_visible() and found.page.locator("#s3 svg.plot").count() > 1
         assert found.page.locator("#s6 svg").count() == 0
+
+
+@pytest.mark.parametrize("size, scheme", [(DESKTOP, "light"), (PHONE, "dark")], ids=["desktop", "phone, dark"])
+def test_so_does_response_against_spectrum(size: tuple[int, int], scheme: str, browser: Any, tmp_path: Path) -> None:
+    model, data = one_band(20)
+    path = Path(sb.report(measure(model, data, ripples()), tmp_path / "response.html", photographs=0))
+    with visit(browser, path, size, color_scheme=scheme) as found:
+        page = found.page
+        assert found.console == []
+        assert [url for url in found.requests if not url.startswith("data:")] == [path.as_uri()]
+        assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+        for section, key, drawn in (("prediction", "kind-ripple", 2), ("spectra", "power", 3)):
+            series = page.locator(f"#{section} [data-series={key}]")
+            assert series.count() == drawn and series.first.is_visible()
+            page.locator(f"#{section} input[data-key={key}]").uncheck()
+            assert not any(series.nth(i).is_visible() for i in range(drawn))
+        told = page.locator("#prediction svg desc").all_text_contents()
+        assert len(told) == 4 and all(told)  # two panels, and the errors for a desktop and a phone
+        page.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
+        assert axe(page) == []
 
 
 def test_only_its_own_script_runs(page: Any) -> None:
