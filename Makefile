@@ -5,14 +5,15 @@ SHELL := bash
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint test-fast test-slow ray-faults wheel docs clean
+.PHONY: help demo test lint test-fast test-most test-slow ray-faults wheel docs clean
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
 help:
 	@echo 'make demo       install into .venv and decompose a real model on real photographs'
-	@echo 'make test       install into .venv, then lint, types, layers, fast tests, a built wheel'
+	@echo 'make test       install into .venv, then lint, types, layers, all tests but the long ones, a built wheel'
+	@echo 'make test-fast  most tests, in some minutes: what to run all the time'
 	@echo 'make test-slow  the tests left out of `make test`, properties on more examples; log in docs/logs/test-slow.log'
 	@echo 'make ray-faults twenty faults of each kind on a two-node Ray cluster; log in docs/logs/ray-faults.txt'
 	@echo 'make docs       build the documentation into site/'
@@ -21,7 +22,7 @@ help:
 demo: .venv/installed-demo
 	$(BIN)/spectrobe demo
 
-test: lint test-fast wheel
+test: lint test-most wheel
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .
@@ -30,15 +31,18 @@ lint: .venv/installed-dev
 	$(BIN)/lint-imports
 
 test-fast: .venv/installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -m 'not slow' -n auto --dist loadfile --durations=25
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -m 'not slow' -n auto --dist loadfile
+
+test-most: .venv/installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -m 'not long' -n auto --dist loadfile --durations=25
 
 test-slow: .venv/installed-dev
 	@mkdir -p docs/logs
-	HYPOTHESIS_PROFILE=thorough $(BIN)/pytest -q -rA -m 'slow or hypothesis' --timeout=3600 --durations=0 2>&1 | tee docs/logs/test-slow.log
+	HYPOTHESIS_PROFILE=thorough $(BIN)/pytest -q -rA -m 'long or hypothesis' --timeout=3600 --durations=0 2>&1 | tee docs/logs/test-slow.log
 
 ray-faults: .venv/installed-dev
 	@mkdir -p docs/logs
-	RAY_FAULTS=docs/logs/ray-faults.txt $(BIN)/pytest -v -s -m slow tests/engine/test_ray_faults.py
+	RAY_FAULTS=docs/logs/ray-faults.txt $(BIN)/pytest -v -s -m long tests/engine/test_ray_faults.py
 
 wheel: .venv/installed-dev
 	scripts/try_wheel.sh $(BIN)/python

@@ -105,7 +105,7 @@ def test_a_notebook_is_stored_without_what_it_printed() -> None:
         assert not any(cell.get("outputs") or cell.get("execution_count") for cell in notebook.cells)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=name)
 def test_a_notebook_runs(path: Path, tmp_path: Path) -> None:

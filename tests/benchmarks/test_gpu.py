@@ -48,12 +48,13 @@ def without(name: str, *arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_what_it_imports_is_the_core() -> None:
     pytest.importorskip("torchvision")
     assert without("imported") == "ended\n"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_it_needs_the_core_alone() -> None:
     pytest.importorskip("torchvision")
     check(without("__main__", *TINY))

@@ -292,7 +292,7 @@ def test_carried_images_are_those_of_the_source(tmp_path: Path) -> None:
         assert one[0].shape == (50, 3, 32, 32) and one[0].dtype == torch.uint8
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_script_trains_resumes_and_shares_out(tmp_path: Path) -> None:
     if not (SHARED / "data/cifar10/train.parquet").exists():
         pytest.skip("needs ../shared/data/cifar10")

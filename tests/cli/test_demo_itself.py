@@ -10,7 +10,7 @@ import spectrobe as sb
 from tests.cli.calls import Cli
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(3600)
 def test_the_demo_on_the_real_model_and_photographs(cli: Cli) -> None:
     pytest.importorskip("timm", reason="needs spectrobe[demo]")

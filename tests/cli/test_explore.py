@@ -17,6 +17,8 @@ import pytest
 
 from tests.cli.calls import Cli
 
+pytestmark = pytest.mark.slow
+
 GOOD = "explore python:toys:colour {world}/images --num-classes 3 --bands 4 --no-browser"
 
 CASES = [

@@ -14,7 +14,7 @@ import pytest
 from spectrobe.engine import local
 from tests.cli.calls import Cli
 
-pytestmark = pytest.mark.usefixtures("undrawn")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("undrawn")]
 
 SLOW = '''
 import os, time

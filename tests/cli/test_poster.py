@@ -18,6 +18,8 @@ from tests.cli.nets import NETS
 from tests.report.cases import Page, read
 from tests.studies.relate.cases import bare_models, by_model
 
+pytestmark = pytest.mark.slow
+
 POSTER_NETS = (
     NETS
     + """
@@ -207,7 +209,7 @@ def test_json(done: Cli) -> None:
     assert [re.sub(r".*/", "", run) for run in found["runs"]] == ["snr", "decompose", "response"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_quick_look_at_the_demo(cli: Cli) -> None:
     outcome = cli("poster", "demo:efficientnet-lite0", "demo", "--quick", "--out", "p")
     assert outcome.code == 0, outcome.err

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("ray")
 
 SOURCES = Path(__file__).resolve().parents[2] / "src"
@@ -34,7 +36,7 @@ def start(folder: Path, *more: str) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_interrupted_and_gone_on_with(tmp_path: Path) -> None:
     (tmp_path / "net.py").write_text(MODEL)

@@ -18,6 +18,8 @@ from spectrobe.studies.zoo.study import measure_zoo
 from tests.cli.calls import Cli
 from tests.cli.nets import NETS
 
+pytestmark = pytest.mark.slow
+
 ZOO = (
     NETS
     + """

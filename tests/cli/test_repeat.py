@@ -16,6 +16,8 @@ from spectrobe.report.runs import open_runs
 from tests.cli.calls import Cli, photo, png
 from tests.cli.nets import NETS
 
+pytestmark = pytest.mark.slow
+
 OWN = ("--num-classes", 3, "--mean", 0.1, "--std", "0.9,0.8,0.7", "--size", "14x12")
 CALLS: dict[str, tuple[object, ...]] = {
     "decompose": ("--bands", 2, "--images", 6, "--seed", 3, "--precision", "float32", "--value", "accuracy"),

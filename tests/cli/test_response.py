@@ -9,6 +9,8 @@ import pytest
 import spectrobe as sb
 from tests.cli.calls import Cli
 
+pytestmark = pytest.mark.slow
+
 CALL = (
     "response", "python:toys:colour", "{world}/images", "--num-classes", "3", "--batch-size", "6", "--bands", "4",
     "--powers", "0.01,0.04", "--quiet",

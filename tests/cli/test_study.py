@@ -11,6 +11,8 @@ import spectrobe as sb
 from tests.cli.calls import Cli
 from tests.cli.test_repeat import repeated
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("lightning")
 pytest.importorskip("sklearn")
 SMALL = ("--seeds", 2, "--epochs", 1, "--arch", "resnet:4", "--batch", 64, "--images", 200, "--bands", 4)

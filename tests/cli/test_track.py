@@ -11,6 +11,8 @@ import torch
 import spectrobe as sb
 from tests.cli.calls import Cli
 
+pytestmark = pytest.mark.slow
+
 NETS = '''
 import torch
 

@@ -144,6 +144,7 @@ def test_a_worker_that_dies_is_said_so(folder: Path) -> None:
         list(load_images(open_data(Dying()), range(COUNT), GEOMETRY, workers=1))
 
 
+@pytest.mark.slow
 def test_workers_outlive_an_interrupt_that_the_caller_handles(folder: Path) -> None:
     script = """
 import signal, sys, time
@@ -174,6 +175,7 @@ print(loaded, len(caught))
     assert out == "200 1\n", err
 
 
+@pytest.mark.slow
 def test_interrupts_leave_no_process_and_no_worker_traceback(folder: Path) -> None:
     script = """
 import sys, time

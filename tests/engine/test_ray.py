@@ -28,6 +28,8 @@ from tests.engine.ray_driver import go
 from tests.engine.ray_faults import attempt, failing_at, kill_workers, on_flaky_store, same
 from tests.studies.runs import picture, pictures
 
+pytestmark = pytest.mark.slow
+
 ray = pytest.importorskip("ray")
 
 STUDIES = {"exact": "payoffs", "snr": "snr", "robustness": "predictions"}

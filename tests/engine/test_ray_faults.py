@@ -1,6 +1,6 @@
 """Faults of each kind on a two-node Ray cluster; after each, the same call ends in the same bytes.
 
-Twenty of each kind are slow; of those that tests/engine/test_ray.py does not bring about, three are not. Each says
+Twenty of each kind are long; of those that tests/engine/test_ray.py does not bring about, three are not. Each says
 where it struck, in a line that RAY_FAULTS=FILE keeps (`make ray-faults` writes docs/logs/ray-faults.txt).
 """
 
@@ -26,11 +26,11 @@ from tests.engine.ray_faults import attempt, drive, failing_at, kill_workers, on
 
 ray = pytest.importorskip("ray")
 
-pytestmark = pytest.mark.timeout(3600)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 SHARDS = 7
 TIMES = int(os.environ.get("TIMES", 20))  # less for a first look
-MANY = pytest.param(TIMES, id=f"{TIMES} times", marks=pytest.mark.slow)
+MANY = pytest.param(TIMES, id=f"{TIMES} times", marks=pytest.mark.long)
 FEW = pytest.param(3, id="3 times")
 
 Tell = Callable[[str, int, str, float, bool], None]

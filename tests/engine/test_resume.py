@@ -15,6 +15,8 @@ import pytest
 from spectrobe.engine.phases import PHASES
 from tests.engine.driver import go
 
+pytestmark = pytest.mark.slow
+
 DRIVER = Path(__file__).parent / "driver.py"
 KILLED = -signal.SIGKILL
 KILLS = [("shard write", 2), ("between write and rename", 3), ("tau fit", 1)]
@@ -75,7 +77,7 @@ def test_killed_run_goes_on_to_the_same_bytes(
     assert (out / "result.json").read_bytes() == undisturbed
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("design,most", [("exact", 3), ("permutation", 1)])
 def test_ten_kills_of_each_design_end_in_the_same_bytes(tmp_path: Path, run: Run, design: str, most: int) -> None:
     """Twenty kills in all, drawn with a seed, each phase at least once; `most`: how many shards the design has here."""

@@ -17,6 +17,8 @@ from tests.cli.calls import png
 from tests.data import hostile
 from tests.explore.conftest import NAMES, SIDE
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 

@@ -26,6 +26,8 @@ from spectrobe.models import model_schemes
 from spectrobe.perturbations import names, parse_perturbations
 from spectrobe.perturbations.registry import _TABLE as PERTURBATIONS
 
+pytestmark = pytest.mark.slow
+
 PACKAGE = Path(__file__).parent / "example_package"
 GUIDE = Path(__file__).resolve().parents[2] / "docs/how-to/extend.md"
 MODULE = "spectrobe_example"
@@ -168,7 +170,7 @@ def test_the_guide_shows_the_code_that_is_tested(installed: None, capsys: pytest
     assert found["noisy"].shape == (2, 3, 16, 16)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(importlib.util.find_spec("hatchling") is None, reason="needs hatchling to build the package")
 def test_pip_installs_it(tmp_path: Path) -> None:
     """The metadata made by hand above is what an installer makes."""

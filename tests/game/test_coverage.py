@@ -6,6 +6,8 @@ import pytest
 
 from tests.simulation import coverage
 
+pytestmark = pytest.mark.slow
+
 BANDS = [f"phi_{band}" for band in range(4)]
 
 
@@ -21,7 +23,7 @@ def test_quickly(design: str, n_images: int) -> None:
     assert 0.89 <= pooled <= 0.99
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("value", ["usable-information", "log-likelihood"])
 @pytest.mark.parametrize("design", ["exact", "permutation"])

@@ -65,7 +65,7 @@ def test_quickly(shifts: int, reverse: bool) -> None:
     assert together.mean() >= 0.8
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("shifts", "reverse"), [(1, True), (1, False), (2, False), (2, True)])
 @pytest.mark.parametrize("n_images", [100, 400])
@@ -81,7 +81,7 @@ def test_every_band(shifts: int, reverse: bool, n_images: int) -> None:
     assert np.abs(off).max() < 10 / np.sqrt(n_images)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_scores() -> None:
     bands, repeats, n_images = BandPartition.square(N_BANDS), 200, 300

@@ -75,6 +75,7 @@ def one_thread() -> Iterator[None]:
 
 
 class TestGolden:
+    @pytest.mark.slow
     @pytest.mark.timeout(600)  # seconds, for a busy machine: 256 coalitions of 40 images
     @pytest.mark.usefixtures("one_thread")
     @pytest.mark.parametrize("bands", [4, 8])

@@ -70,6 +70,7 @@ def trainer(model: nn.Module, data: Dataset[Any], folder: Path, epochs: int = 2)
     return Trainer(model, arguments, train_dataset=data)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [vit, resnet])
 def test_training_is_the_same_bit_for_bit(make: Any, tmp_path: Path) -> None:
     ends = []

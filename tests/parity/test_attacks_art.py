@@ -11,9 +11,11 @@ from torch import Tensor
 from benchmarks.attack_parity import ATTACKS, WEIGHTS, compare
 from benchmarks.train_at_fixture import SHARED, TARGET, accuracy_under_pgd, cifar10, cifar_resnet8
 
-pytestmark = pytest.mark.skipif(
-    not (SHARED / "data" / "cifar10" / "test.parquet").is_file(), reason=f"needs CIFAR-10 and cifar-resnet8 in {SHARED}"
-)
+needed = SHARED / "data" / "cifar10" / "test.parquet"
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not needed.is_file(), reason=f"needs CIFAR-10 and cifar-resnet8 in {SHARED}"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +41,7 @@ def test_within_two_images_of_fifty(attack: str, data: tuple[Tensor, Tensor]) ->
     assert abs(row.ours - row.art) <= 2.5 / 50, row
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 @pytest.mark.parametrize("attack", ATTACKS)
 @pytest.mark.parametrize("which", WEIGHTS)

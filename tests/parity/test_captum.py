@@ -12,6 +12,8 @@ from spectrobe.game.coalitions import members
 from spectrobe.game.shapley import shapley_values
 from spectrobe.spectrum import coalition_images
 
+pytestmark = pytest.mark.slow
+
 attr = pytest.importorskip("captum.attr")
 BANDS = BandPartition.square(4)
 

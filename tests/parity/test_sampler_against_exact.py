@@ -7,6 +7,8 @@ import pytest
 
 from tests.simulation import SamplerRuns, sampler_runs
 
+pytestmark = pytest.mark.slow
+
 N_IMAGES, RUNS = 400, 200
 
 

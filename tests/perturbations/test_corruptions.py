@@ -229,7 +229,7 @@ def test_other_sizes_work(name: str, shape: tuple[int, ...]) -> None:
     assert 0 <= float(y.min()) <= float(y.max()) <= 1
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", ALL)
 def test_1000_px_work(name: str) -> None:
     x = fractal_images(1, 3, 1000, 999)

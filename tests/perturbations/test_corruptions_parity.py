@@ -17,6 +17,8 @@ from spectrobe.perturbations.corruptions import filters
 from spectrobe.perturbations.corruptions.weather import _plasma
 from tests.perturbations.fractals import fractal_images
 
+pytestmark = pytest.mark.slow
+
 reference = pytest.importorskip("imagecorruptions", reason="needs imagecorruptions-imaug")
 
 DETERMINISTIC = (
@@ -137,14 +139,14 @@ def test_clouds_of_fog_are_alike(decay: float) -> None:
     assert np.abs(10 * np.log10(ring_power(centred[0]) / ring_power(centred[1]))).max() < 0.4
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("severity", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize("name", RINGS_DB)
 def test_equal_in_mean_variance_and_power_per_ring_on_more_images(name: str, severity: int) -> None:
     compare_statistics(name, severity, count=48, tolerance_db=RINGS_DB[name])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("severity", [1, 3, 5])
 def test_frost_is_alike_in_mean_and_variance(severity: int) -> None:
     """Only these: the textures are made, not ImageNet-C's photographs."""

@@ -16,6 +16,8 @@ from tests.report.browser import axe, visit
 from tests.report.cases import coarse, fine, labelled
 from tests.studies.response.cases import measure, one_band, ripples
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:

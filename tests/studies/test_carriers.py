@@ -17,6 +17,8 @@ from tests.models.conftest import resnet8, resnet8_class  # noqa: F401  # fixtur
 from tests.models.test_same_network import WAYS
 from tests.shared import SHARED
 
+pytestmark = pytest.mark.slow
+
 CIFAR, PHOTOGRAPHS = SHARED / "data/cifar10/test.parquet", SHARED / "data/imagenet-sample"
 SETTINGS = {
     "bands": 3,
@@ -68,7 +70,7 @@ needs_weights = pytest.mark.skipif(
 )
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @needs_photographs
 @needs_weights
 def test_a_pretrained_model_on_photographs_needs_its_own_normalisation() -> None:

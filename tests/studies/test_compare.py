@@ -167,7 +167,7 @@ class TestGate:
         with pytest.raises(InputError, match="expected metrics out of score, information"):
             self.gate(plain, plain).worse(metrics)
 
-    @pytest.mark.slow
+    @pytest.mark.long
     @pytest.mark.timeout(1200)
     def test_of_two_models_that_differ_by_chance_alone_one_in_twenty_is_called_worse(self) -> None:
         logits, labels, _ = real_logits()

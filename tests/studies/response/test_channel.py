@@ -96,6 +96,7 @@ def test_three_bands_are_too_few() -> None:
     assert np.isnan(found.bandwidth).all() and "at least 4 bands, there are 3" in found.reason
 
 
+@pytest.mark.slow
 def test_intervals_of_a_channel_cover_it() -> None:
     """40 studies of 300 images, each resampled 149 times; of 95 % intervals, 80 % and more hold the channel."""
     true, n = bell(), 300

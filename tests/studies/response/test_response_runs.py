@@ -30,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.mark.slow  # in one process: the test below
+@pytest.mark.long  # in one process: the test below
 def test_killed_in_the_middle_it_goes_on_to_the_same_bytes(tmp_path: Path, folder: Path) -> None:
     out = tmp_path / "run"
     killed = subprocess.run(

@@ -53,7 +53,7 @@ def test_a_median_among_infinite_and_missing_values() -> None:
     assert np.isnan(found.stderr[1])
 
 
-@pytest.mark.parametrize("n", [20, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n", [20, pytest.param(60, marks=pytest.mark.long)])
 def test_medians_and_slopes_are_covered(n: int) -> None:
     """Skewed SNRs whose bands share an image's level and slope: coverage of 150 runs, 95 % meant."""
     octave = np.log2(FREQUENCY)

@@ -16,6 +16,8 @@ import spectrobe as sb
 from spectrobe.errors import InputError, RunFolderError
 from tests.toys import SHAPE, Recorder, labels_of, linear, pixels
 
+pytestmark = pytest.mark.slow
+
 PLAY: dict[str, Any] = {"bands": 3, "absence": "mean", "precision": "float32", "batch_size": 32}
 X = pixels(60)
 NETS = {f"epoch={epoch}": linear(seed=1, scale=0.5 * (epoch + 1)) for epoch in (0, 2, 10)}

@@ -59,7 +59,7 @@ def test_error_rates_without_effect(monkeypatch: pytest.MonkeyPatch) -> None:
     assert np.mean([((band.low > 0) | (band.high < 0)).any(axis=1) for band in loose]) > 0.25
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_error_rates_of_many_curves() -> None:
     outside, left, means = error_rates(400)  # 1,200 rates: .0063 at 5 %, more as rates share the clean curve
     assert outside <= 0.085 and left <= 0.03 and means <= 0.05

@@ -12,6 +12,8 @@ import pytest
 from spectrobe.errors import RunFolderError
 from tests.studies.training.small import run
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("lightning")
 pytest.importorskip("sklearn")
 ROOT = Path(__file__).resolve().parents[3]
@@ -33,7 +35,7 @@ def killed_and_gone_on(study: str, tmp_path: Path, *kills: int) -> None:
     assert not (tmp_path / "killed" / "checkpoints").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("study", ["label_noise", "feature_snr"])
 def test_killed_several_times(study: str, tmp_path: Path) -> None:
     killed_and_gone_on(study, tmp_path, 1, 2, 3)
