@@ -34,15 +34,18 @@ def sentence(result: LabelNoiseResult) -> str:
 
 def intervals(result: LabelNoiseResult) -> str:
     """What the intervals hold."""
-    return (
-        f"All intervals are simultaneous {percent(result.settings.confidence)} intervals over {over(result)}, each "
-        "rate by itself; those of shares take the images as given."
-    )
+    level = percent(result.settings.confidence)
+    return f"All intervals are simultaneous {level} intervals over {over(result)}, each rate by itself."
+
+
+def drawn(result: LabelNoiseResult) -> str:
+    """What intervals take as random."""
+    return "seeds and images" if result.settings.seeds > 1 else "images"
 
 
 def over(result: LabelNoiseResult) -> str:
     """What is random, and what is held at once."""
-    return f"{'seeds and images' if result.settings.seeds > 1 else 'images'}, for all epochs and bands at once"
+    return f"{drawn(result)}, for all epochs and bands at once"
 
 
 def _told(result: LabelNoiseResult, found: Sequence[Departure]) -> str:
