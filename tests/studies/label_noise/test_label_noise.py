@@ -63,10 +63,10 @@ def test_saved_and_loaded(result: LabelNoiseResult, tmp_path: Path) -> None:
 
 
 def test_words(result: LabelNoiseResult) -> None:
-    assert (
-        "held-out accuracy" in result.summary()
-        and f"wrong labels fitted {result.fitted[1, :, -1].mean():.3f}" in result.summary()
-    )
+    told = result.summary()
+    accuracy, fitted = result.accuracy[1, :, -1].mean(), result.fitted[1, :, -1].mean()
+    assert f"accuracy on these images {accuracy:.3f}" in told and f"wrong labels fitted {fitted:.3f}" in told
+    assert f"profiles on {result.n_images:,} of {result.n_held_out:,} clean held-out images" in told
     alone = replace(result, settings=replace(result.settings, seeds=1), departures=())
     assert "luck of a training" in alone.sentence()
     assert replace(result, demo=True).sentence().startswith("Demo, no evidence: ")
@@ -77,6 +77,20 @@ def test_words(result: LabelNoiseResult) -> None:
     assert told in replace(result, departures=(one,)).sentence()
     assert "over seeds and images, for all epochs and bands at once" in result.summary()
     assert "intervals over images, for all epochs" in alone.summary()
+
+
+def test_the_summary_tells_shares_of_the_profile(result: LabelNoiseResult) -> None:
+    lines = result.summary().splitlines()
+    at = lines.index("shares of the profile at the last epoch, bands 0 to 3 (mean over seeds, lowest to highest seed):")
+    for rate, shares, line in zip((0, 0.9), result.shares[:, :, -1], lines[at + 1 :], strict=False):
+        first, last = (
+            f"{band.mean():.2f} ({band.min():.2f} to {band.max():.2f})" for band in (shares[:, 0], shares[:, 3])
+        )
+        assert line.startswith(f"rate {rate:g}: {first}, ") and line.endswith(f", {last}") and line.count("to") == 4
+    nothing = replace(result, shapley=-np.abs(result.shapley))
+    assert "rate 0.9: not defined" in nothing.summary()
+    one = replace(result, settings=replace(result.settings, seeds=1), shapley=result.shapley[:, :1])
+    assert "bands 0 to 3:\nrate 0: " in one.summary()
 
 
 def summarised(result: LabelNoiseResult, profiles: np.ndarray, spread: float) -> LabelNoiseResult:

@@ -175,7 +175,7 @@ def _table(result: LabelNoiseResult) -> Table:
             )
         )
     columns = (
-        "labels", "share wrong", "held-out accuracy", f"information ({result.unit})", "score", "wrong labels fitted",
-        "leaves the clean curve", "share of the profile does",
+        "labels", "share wrong", "accuracy on the profile's images", f"information ({result.unit})", "score",
+        "wrong labels fitted", "leaves the clean curve", "share of the profile does",
     )  # fmt: skip
     return Table("At the last epoch, means over seeds", columns, tuple(rows), frozenset({1, 2, 3, 4, 5}), True)

@@ -43,9 +43,9 @@ class Departure:
 class LabelNoiseResult(Frozen):
     """R rates, S seeds, E epochs, M bands; arrays float64 and read-only.
 
-    shapley, stderr (over images): (R, S, E, M).   score, information, accuracy (held out): (R, S, E), the score NaN
-    where it is not defined.   loss, fitted: (R, S, E), of training: cross-entropy, and the share of wrong labels that
-    were predicted as given.
+    shapley, stderr (over images): (R, S, E, M).   score, information, accuracy (on the same images): (R, S, E), the
+    score NaN where it is not defined.   loss, fitted: (R, S, E), of training: cross-entropy, and the share of wrong
+    labels that were predicted as given.
     profile, profile_low, profile_high: (R, E, M), mean over seeds with its simultaneous band over epochs and bands.
     difference, difference_low, difference_high: (R - 1, E, M), minus the clean curve, likewise; no rates but 0: empty.
     score_band, information_band: (3, R, E): mean over seeds, low, high, simultaneous over epochs. All intervals are
