@@ -27,6 +27,8 @@ from spectrobe.game.scores import (
     score_estimate,
     score_estimates,
     score_functions,
+    share_rows,
+    signed_rows,
 )
 
 PARTITIONS = [
@@ -175,6 +177,20 @@ def test_the_clipped_share_adds_up_to_one(profile: list[float]) -> None:
         assert (share[np.array(profile) <= 0] == 0).all()
     else:
         assert np.isnan(share).all()
+
+
+def test_rows_of_shares_and_score_are_derivatives_by_the_weight_of_an_image() -> None:
+    rows, eps = np.random.default_rng(0).normal([1.0, 0.5, 0.2, -1.0], 0.6, (2, 30, 4)), 1e-6
+    bands = BandPartition.of(4)
+    signed = score_functions(bands)["signed"]
+    shares, scores = share_rows(rows), signed_rows(rows, bands)
+    assert np.allclose(shares.mean(axis=1), 0, atol=1e-12) and (shares[..., 3] == 0).all()
+    for i in (0, 7):
+        moved = rows.mean(axis=1) + eps * (rows[:, i] - rows.mean(axis=1))
+        slope = (clipped_share(moved) - clipped_share(rows.mean(axis=1))) / eps
+        assert np.allclose(shares[:, i], slope, atol=1e-4)
+        assert np.allclose(scores[:, i], (signed(moved) - signed(rows.mean(axis=1))) / eps, atol=1e-4)
+    assert np.isnan(share_rows(-np.abs(rows))).all()
 
 
 def test_every_score_has_its_meaning_and_interval() -> None:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from matplotlib.text import Text as Words
 
 import spectrobe as sb
 from spectrobe.figures.publication import publication
@@ -20,34 +19,14 @@ from spectrobe.report.sections import feature_snr, label_noise
 from spectrobe.studies.feature_snr.relation import relate
 from spectrobe.studies.feature_snr.result import VIEWS, FeatureSnrResult
 from spectrobe.studies.feature_snr.settings import Settings as SnrSettings
-from spectrobe.studies.label_noise.result import LabelNoiseResult, summarise
-from spectrobe.studies.label_noise.settings import Settings
-from spectrobe.studies.training.job import EpochFacts
-from spectrobe.studies.training.readings import Stored
+from spectrobe.studies.label_noise.result import LabelNoiseResult
 from tests.report.cases import reported
-
-NAME = "images <b>of</b> $x$"  # hostile: must be shown as it is
-
-
-def stored(rate: float, seed: int, epoch: int) -> Stored:
-    draws = np.random.default_rng([seed, epoch])
-    rows = draws.normal([0.5, 0.3, 0.2], 0.3, (40, 3)) * (1 - rate) * epoch
-    return Stored(
-        tuple(map(str, range(40))), draws.random(40) < 0.7, rows, rows.sum(axis=1), 0.2 + 0.01 * seed, 0.1,
-        EpochFacts(1.0, 0.8, 0.1 if rate else np.nan),
-    )  # fmt: skip
+from tests.studies.label_noise.cases import NAME, made_by_hand
 
 
 @pytest.fixture(scope="module")
 def noisy() -> LabelNoiseResult:
-    settings = Settings.of([0, 0.8], "symmetric", 3, "resnet:8", 4, 64, 0.1, 3)
-    made = [[[stored(rate, s, e) for e in range(1, 5)] for s in range(3)] for rate in settings.rates]
-    told = tuple(tuple({"rate": rate, "share": rate, "changed": 0} for _ in range(3)) for rate in settings.rates)
-    facts: dict[str, Any] = {
-        "data_name": NAME, "held_out_name": NAME, "demo": False, "n_train": 100, "n_held_out": 40, "n_classes": 10,
-        "design": "exact", "image_size": (32, 32), "forward_passes": 1000,
-    }  # fmt: skip
-    return summarise(made, settings, told, facts, ())
+    return made_by_hand()
 
 
 @pytest.fixture(scope="module")
@@ -128,10 +107,7 @@ def test_both_studies_answer_in_their_own_words(
         assert "<b>of</b>" not in page.text.replace(NAME, "")
 
 
-def test_figures_draw_what_the_results_say(noisy: LabelNoiseResult, trained: FeatureSnrResult) -> None:
-    panels = [ax for part in sb.figures.label_noise(noisy).subfigs for ax in part.axes]
-    assert len(panels) == 4  # two rates, information, score
-    assert np.array_equal(panels[1].lines[1].get_ydata(), noisy.profile[1, :, 0])
+def test_the_figure_of_feature_snr_keeps_the_injected_condition_apart(trained: FeatureSnrResult) -> None:
     axes = sb.figures.snr_training(trained).axes
     assert [ax.get_title(loc="left") for ax in axes[2:]] == ["apart: noise of 10 dB injected in training"] * 2
     assert "partial rank correlation" in axes[0].get_title(loc="left")
@@ -149,5 +125,3 @@ def test_figures_name_their_intervals_bands_and_units(noisy: LabelNoiseResult, t
         assert not [text for text in wanted if text not in texts], texts
         assert "cycles/pixel" in legend.get_title().get_text()
     assert figure.axes[0].get_xlabel().count("\n") == 1  # in one line it would leave the column
-    told = [text.get_text() for text in sb.figures.label_noise(noisy).findobj(Words) if isinstance(text, Words)]
-    assert any("simultaneous 95% intervals over seeds and images, for all epochs" in text for text in told)

@@ -14,6 +14,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from spectrobe.figures.over_training import BANDS, band_colors, band_entries
+from spectrobe.figures.profile_figure import band_slots, frequency_axis
 from spectrobe.figures.style import INK, MUTED, PAGE_WIDTH, figure_of, restyle, shortened, styled
 from spectrobe.studies.label_noise.wording import over
 from spectrobe.studies.words import percent
@@ -21,14 +22,15 @@ from spectrobe.studies.words import percent
 if TYPE_CHECKING:
     from spectrobe.studies.label_noise.result import LabelNoiseResult
 
-_SHADE, _HEIGHT = 0.15, 4.6
+_SHADE, _HEIGHT = 0.15, 4.8
 
 
 def label_noise(result: LabelNoiseResult, ax: Axes | None = None) -> Figure:
-    """Shapley value of every band over epochs, a panel a rate; below, usable information and score of every rate.
+    """Shapley value of every band over epochs, a panel a rate; below, shares of the profile, information and score.
 
-    Lines are means over seeds, shades their simultaneous intervals. A ring marks the epoch at which a band leaves the
-    clean curve, which dotted lines repeat in the panels of noise.
+    Lines are means over seeds, shades their simultaneous intervals; in panels of noise only those of bands that left
+    the clean curve, which dotted lines repeat, at the epoch that a ring marks. Shares are those of the last epoch, with
+    bars from the lowest to the highest seed.
     ax: draw the panel of the highest rate alone into these axes, whose layout is the caller's.
     """
     with styled():
@@ -52,7 +54,8 @@ def label_noise(result: LabelNoiseResult, ax: Axes | None = None) -> Figure:
             handles=[*band_entries(result.bands), *_marks(result)], title=BANDS, loc="upper left",
             bbox_to_anchor=(1, 1),
         )  # fmt: skip
-        information, score = below.subplots(1, 2, sharex=True)
+        shares, information, score = below.subplots(1, 3)
+        _shares(shares, result)
         _over_epochs(information, result, result.information_band)
         information.set_ylabel(f"{result.settings.value.replace('-', ' ')}\nv(all) - v(empty) ({result.unit})")
         _over_epochs(score, result, result.score_band)
@@ -65,8 +68,22 @@ def label_noise(result: LabelNoiseResult, ax: Axes | None = None) -> Figure:
         return figure
 
 
+def _shares(ax: Axes, result: LabelNoiseResult) -> None:
+    """What part of the profile each band is at the last epoch, rates side by side in its slot."""
+    n_bands, n_rates = result.bands.n_bands, len(result.rates)
+    band_slots(ax, n_bands)
+    for r, color in enumerate(_shades(n_rates)):
+        x, shares = np.arange(n_bands) + (r - (n_rates - 1) / 2) * 0.7 / n_rates, result.shares[r, :, -1]
+        ax.vlines(x, shares.min(axis=0), shares.max(axis=0), color=color, linewidth=0.8)
+        ax.plot(x, shares.mean(axis=0), "o-", color=color, linewidth=0.8, markersize=2, clip_on=False)
+    frequency_axis(ax, result.bands)
+    ax.set_ylim(bottom=0)
+    ax.set_ylabel(f"share of the profile\nat epoch {result.epochs[-1]}")
+
+
 def _question(result: LabelNoiseResult) -> str:
-    return ("Demo, no evidence: " if result.demo else "") + "to which frequency bands do wrong labels move the profile?"
+    start = "Demo, no evidence: to" if result.demo else "To"
+    return f"{start} which frequency bands do wrong labels move the profile?"
 
 
 def _labels(rate: float) -> str:
@@ -78,10 +95,11 @@ def _panel(ax: Axes, result: LabelNoiseResult, r: int) -> None:
     left = {one.band: one.epoch for one in result.departures if one.rate == result.rates[r]}
     for band, color in enumerate(band_colors(result.bands.n_bands)):
         low, high = result.profile_low[r, :, band], result.profile_high[r, :, band]
-        ax.fill_between(result.epochs, low, high, color=color, alpha=_SHADE, linewidth=0)
-        ax.plot(result.epochs, result.profile[r, :, band], color=color, linewidth=1.2)
+        if r == 0 or band in left:
+            ax.fill_between(result.epochs, low, high, color=color, alpha=_SHADE, linewidth=0)
+        ax.plot(result.epochs, result.profile[r, :, band], color=color, linewidth=1.1)
         if r:
-            ax.plot(result.epochs, result.profile[0, :, band], ":", color=color, linewidth=0.9)
+            ax.plot(result.epochs, result.profile[0, :, band], ":", color=color, linewidth=0.8)
         if band in left:
             at = left[band]
             ax.plot([at], [result.profile[r, at - 1, band]], "o", color=color, markersize=5, markerfacecolor="white")
@@ -119,10 +137,13 @@ def _over_epochs(ax: Axes, result: LabelNoiseResult, band: np.ndarray) -> None:
 
 def _settings(result: LabelNoiseResult) -> str:
     settings = result.settings
-    lines = (
+    of_noise = "panels of wrong labels: shades only of bands that left the clean curve"
+    lines = [
         (f"{result.model_name}, {settings.seeds} seeds",
          f"{result.n_train:,} images of {shortened(result.data_name, 40)}", f"{settings.kind} noise"),
         (f"profiles on {result.n_images:,} held-out images",
          f"shades: simultaneous {percent(settings.confidence)} intervals over {over(result)}"),
-    )  # fmt: skip
-    return "\n".join("  ·  ".join(parts) for parts in lines)
+        ((of_noise,) if len(result.rates) > 1 else ())
+        + (("bars of shares: lowest to highest seed",) if settings.seeds > 1 else ()),
+    ]  # fmt: skip
+    return "\n".join("  ·  ".join(parts) for parts in lines if parts)

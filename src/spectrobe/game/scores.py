@@ -100,6 +100,24 @@ def clipped_share(phi: np.ndarray) -> np.ndarray:
     return _share(positive, positive.sum(-1))
 
 
+def share_rows(rows: np.ndarray) -> np.ndarray:
+    """What each of N images adds to `clipped_share` of their mean, to first order: (..., N, M), mean 0 over images.
+
+    rows: per-image Shapley values (..., N, M).   The variance of the share is that of its rows over N (the delta
+    method, which takes bands at or below zero to stay there).   NaN where nothing is positive.
+    """
+    phi = rows.mean(axis=-2, keepdims=True)
+    own = np.where(phi > 0, rows, 0.0)
+    total = np.maximum(phi, 0.0).sum(axis=-1, keepdims=True)
+    return _share(own - clipped_share(phi) * own.sum(axis=-1, keepdims=True), total[..., 0])
+
+
+def signed_rows(rows: np.ndarray, bands: BandPartition) -> np.ndarray:
+    """The same for the score "signed": (..., N, M) -> (..., N)."""
+    beta = falling_weights(bands)
+    return np.asarray(share_rows(rows) @ beta / (1 - beta.mean()))
+
+
 def published_score(phi: np.ndarray) -> np.ndarray:
     """Luo et al.'s score: |<beta / |beta|, phi'> - eta| / (1 - eta), phi' = (phi - min) / sum, beta_i = 0.75^i."""
     m = phi.shape[-1]

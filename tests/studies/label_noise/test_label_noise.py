@@ -11,10 +11,12 @@ import pytest
 
 from spectrobe.data.label_noise import noisy_labels
 from spectrobe.engine.progress import Silent
-from spectrobe.errors import InputError, MissingExtraError
+from spectrobe.errors import InputError, MissingExtraError, RunFolderError
 from spectrobe.seeding import stream
-from spectrobe.studies.label_noise.result import Departure, LabelNoiseResult
+from spectrobe.studies.label_noise.result import Departure, LabelNoiseResult, summarise
 from spectrobe.studies.training.images import open_split
+from spectrobe.studies.training.job import EpochFacts
+from spectrobe.studies.training.readings import Stored
 from tests.studies.training.small import run
 
 pytest.importorskip("lightning")
@@ -61,10 +63,10 @@ def test_saved_and_loaded(result: LabelNoiseResult, tmp_path: Path) -> None:
 
 
 def test_words(result: LabelNoiseResult) -> None:
-    assert (
-        "held-out accuracy" in result.summary()
-        and f"wrong labels fitted {result.fitted[1, :, -1].mean():.3f}" in result.summary()
-    )
+    told = result.summary()
+    accuracy, fitted = result.accuracy[1, :, -1].mean(), result.fitted[1, :, -1].mean()
+    assert f"accuracy on these images {accuracy:.3f}" in told and f"wrong labels fitted {fitted:.3f}" in told
+    assert f"profiles on {result.n_images:,} of {result.n_held_out:,} clean held-out images" in told
     alone = replace(result, settings=replace(result.settings, seeds=1), departures=())
     assert "luck of a training" in alone.sentence()
     assert replace(result, demo=True).sentence().startswith("Demo, no evidence: ")
@@ -77,19 +79,72 @@ def test_words(result: LabelNoiseResult) -> None:
     assert "intervals over images, for all epochs" in alone.summary()
 
 
+def test_the_summary_tells_shares_of_the_profile(result: LabelNoiseResult) -> None:
+    lines = result.summary().splitlines()
+    at = lines.index("shares of the profile at the last epoch, bands 0 to 3 (mean over seeds, lowest to highest seed):")
+    for rate, shares, line in zip((0, 0.9), result.shares[:, :, -1], lines[at + 1 :], strict=False):
+        first, last = (
+            f"{band.mean():.2f} ({band.min():.2f} to {band.max():.2f})" for band in (shares[:, 0], shares[:, 3])
+        )
+        assert line.startswith(f"rate {rate:g}: {first}, ") and line.endswith(f", {last}") and line.count("to") == 4
+    nothing = replace(result, shapley=-np.abs(result.shapley))
+    assert "rate 0.9: not defined" in nothing.summary()
+    one = replace(result, settings=replace(result.settings, seeds=1), shapley=result.shapley[:, :1])
+    assert "bands 0 to 3:\nrate 0: " in one.summary()
+
+
+def summarised(result: LabelNoiseResult, profiles: np.ndarray, spread: float) -> LabelNoiseResult:
+    """Of profiles (R, S, E, M) on 200 images that spread so much about them, the same ones at every rate and seed."""
+    seeds, draws = profiles.shape[1], np.random.default_rng(1).normal(0, spread, (200, profiles.shape[3]))
+    draws -= draws.mean(axis=0)
+
+    def reading(phi: np.ndarray) -> Stored:
+        rows = phi + draws
+        return Stored((), np.ones(200, bool), rows, rows.sum(axis=1), 0.5, 0.1, EpochFacts(1.0, 0.8, np.nan))
+
+    made = [[[reading(phi) for phi in of_seed] for of_seed in of_rate] for of_rate in profiles]
+    facts = {name: getattr(result, name) for name in (
+        "data_name", "held_out_name", "demo", "n_train", "n_held_out", "n_classes", "design", "image_size",
+        "forward_passes",
+    )}  # fmt: skip
+    noise = tuple((row[0],) * seeds for row in result.noise)
+    return summarise(made, replace(result.settings, seeds=seeds), noise, facts, ())
+
+
 def test_shares_say_where_the_profile_moves(result: LabelNoiseResult) -> None:
     """Three seeds, four epochs: noise takes the same part of all bands but of band 1, which loses all at epoch 3."""
     clean = np.tile([2.0, 1.0, 1.0, -0.1], (3, 4, 1)) + np.random.default_rng(0).normal(0, 0.01, (3, 4, 4))
     noisy = clean / 5
     noisy[:, 2:, 1] = 0
-    made = replace(result, shapley=np.stack([clean, noisy]), settings=replace(result.settings, seeds=3))
+    made = summarised(result, np.stack([clean, noisy]), 0.1)
     assert np.allclose(made.shares.sum(axis=3), 1)
     assert made.shares[0, 0, 0] == pytest.approx([0.5, 0.25, 0.25, 0], abs=0.01)
     assert [(one.band, one.epoch) for one in made.moves] == [(0, 3), (1, 3), (2, 3)]
     assert [one.difference for one in made.moves] == pytest.approx([0.17, -0.25, 0.08], abs=0.02)
     assert "share of the profile does: with 90% of labels wrong from epoch 3 on bands 0 (+0.17)" in made.sentence()
-    nothing = replace(made, shapley=np.stack([clean, -np.abs(noisy)]))
-    assert np.isnan(nothing.shares[1, :, :2]).all() and nothing.moves == ()
+    nothing = summarised(result, np.stack([clean, -np.abs(noisy) - 0.01]), 0.1)
+    assert np.isnan(nothing.shares[1]).all() and nothing.moves == ()
+    assert summarised(result, np.stack([clean, noisy])[:, :1], 0.1).moves == ()  # one seed cannot tell
+
+
+def test_images_that_spread_widen_what_shares_and_score_say(result: LabelNoiseResult) -> None:
+    """Seeds alike but for .01, images not: what shares move is then known as well as the images tell, and no better."""
+    clean = np.tile([2.0, 1.0, 1.0, 0.5], (3, 4, 1)) + np.random.default_rng(0).normal(0, 0.01, (3, 4, 4))
+    noisy = clean * [0.5, 0.4, 0.5, 0.4]
+    few, many = (summarised(result, np.stack([clean, noisy]), spread) for spread in (0.1, 3.0))
+    assert {one.band for one in few.moves} >= {0, 1} and many.moves == ()
+    assert np.allclose(few.shares, many.shares)
+    narrow, wide = (made.score_band[2] - made.score_band[1] for made in (few, many))
+    assert (wide > 10 * narrow).all()
+
+
+def test_a_result_without_moves_is_older_and_refused(result: LabelNoiseResult) -> None:
+    from spectrobe.engine.store import plain
+
+    content = plain(result.to_dict())
+    del content["moves"]
+    with pytest.raises(RunFolderError, match="older spectrobe, without `moves`: delete it, and the same call makes it"):
+        LabelNoiseResult.from_dict(content)
 
 
 @pytest.mark.parametrize(

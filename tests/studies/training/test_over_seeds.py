@@ -5,18 +5,24 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from spectrobe.game.scores import clipped_share, share_rows
 from spectrobe.studies.training import over_seeds
 from spectrobe.studies.training.over_seeds import difference_band, leaves_from, mean_band
 
 EPOCHS, BANDS = 8, 4
 
 
+def in_steps(draws: np.random.Generator, *shape: int) -> np.ndarray:
+    """(*shape, E, M) of variance 1, epochs correlated by 0.7."""
+    steps = draws.standard_normal((*shape, EPOCHS, BANDS))
+    for epoch in range(1, EPOCHS):
+        steps[..., epoch, :] = 0.7 * steps[..., epoch - 1, :] + np.sqrt(1 - 0.7**2) * steps[..., epoch, :]
+    return steps
+
+
 def curves(draws: np.random.Generator, rates: int = 4, seeds: int = 3) -> np.ndarray:
     """Curves without effect (R, S, E * M): epochs hang together, seeds shift all rates alike."""
-    steps = draws.standard_normal((rates, seeds, EPOCHS, BANDS))
-    for epoch in range(1, EPOCHS):
-        steps[:, :, epoch] = 0.7 * steps[:, :, epoch - 1] + np.sqrt(1 - 0.7**2) * steps[:, :, epoch]
-    steps *= np.linspace(2, 1, EPOCHS)[:, None]
+    steps = in_steps(draws, rates, seeds) * np.linspace(2, 1, EPOCHS)[:, None]
     return (steps + draws.standard_normal((1, seeds, 1, BANDS))).reshape(rates, seeds, EPOCHS * BANDS)
 
 
@@ -63,6 +69,47 @@ def test_error_rates_without_effect(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_error_rates_of_many_curves() -> None:
     outside, left, means = error_rates(400)  # 1,200 rates: .0063 at 5 %, more as rates share the clean curve
     assert outside <= 0.085 and left <= 0.03 and means <= 0.05
+
+
+def error_rates_with_images(n: int, images: int = 60) -> tuple[float, float, float, float]:
+    """Shares of rates not held, of curves without effect whose images add as much as their seeds.
+
+    Differences in nats, means, differences of shares of the profile, and differences with the images taken as given.
+    """
+    draws, level = np.random.default_rng(2), np.array([1.0, 0.8, 0.6, 0.4]).reshape(4, 1, 1, 1, 1)
+    outside: list[list[np.ndarray]] = [[], [], [], []]
+
+    def note(kind: int, band: over_seeds.Band) -> None:
+        outside[kind].append(((band.low > 0) | (band.high < 0)).any(axis=1))
+
+    for i in range(n):
+        rows = in_steps(draws, 4, images).reshape(4, images, -1) * np.sqrt(images)
+        made = curves(draws) + rows.mean(axis=1)[:, None]
+        note(0, difference_band(made, rows[1:] - rows[:1], seed=i))
+        note(1, mean_band(made, rows, seed=i))
+        note(3, difference_band(made, seed=i))
+        each = (rows[:, None] + curves(draws)[:, :, None]).reshape(4, -1, images, EPOCHS, BANDS).swapaxes(2, 3)
+        phi = level * (np.array([60.0, 40, 30, 20]) + each)  # (R, S, E, N, M): the same shares at all rates
+        own = share_rows(phi).mean(axis=1).swapaxes(1, 2).reshape(4, images, -1)
+        shares = clipped_share(phi.mean(axis=3)).reshape(4, 3, -1)
+        note(2, difference_band(shares, own[1:] - own[:1], seed=i))
+    differences, means, of_shares, as_given = (float(np.mean(one)) for one in outside)
+    return differences, means, of_shares, as_given
+
+
+def test_error_rates_where_images_add_as_much_as_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And bands that took the images as given would not hold."""
+    monkeypatch.setattr(over_seeds, "DRAWS", 250)
+    differences, means, of_shares, as_given = error_rates_with_images(30)
+    assert differences <= 0.13 and means <= 0.12 and of_shares <= 0.13
+    assert as_given > 0.2
+
+
+@pytest.mark.slow
+def test_error_rates_with_images_of_many_curves() -> None:
+    differences, means, of_shares, as_given = error_rates_with_images(200)
+    assert differences <= 0.085 and means <= 0.06 and of_shares <= 0.085
+    assert as_given > 0.25
 
 
 def test_an_effect_is_found_where_it_begins() -> None:

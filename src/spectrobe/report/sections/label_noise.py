@@ -12,7 +12,7 @@ from spectrobe.report.blocks import Cell, Section, Table, Text
 from spectrobe.report.charts.chart import Axis, Chart, Panels, Point, Series, Tick, round_ticks, span
 from spectrobe.report.material import Material
 from spectrobe.report.numbers import NOT_DEFINED, interval, number, places
-from spectrobe.studies.label_noise.wording import RULE, intervals, over
+from spectrobe.studies.label_noise.wording import RULE, drawn, intervals, over
 from spectrobe.studies.words import percent
 
 if TYPE_CHECKING:
@@ -115,8 +115,8 @@ def _outcomes(result: LabelNoiseResult, identity: str) -> Panels:
         charts=tuple(charts),
         table=Table(caption, columns, tuple(rows), frozenset({1, 2, 3})),
         legend="Labels",
-        intervals=f"Bars: simultaneous {level} intervals for all epochs at once, over seeds (information: and images); "
-        "points: means over seeds.",
+        intervals=f"Bars: simultaneous {level} intervals over {drawn(result)}, for all epochs at once; points: means "
+        "over seeds.",
     )
 
 
@@ -175,7 +175,7 @@ def _table(result: LabelNoiseResult) -> Table:
             )
         )
     columns = (
-        "labels", "share wrong", "held-out accuracy", f"information ({result.unit})", "score", "wrong labels fitted",
-        "leaves the clean curve", "share of the profile does",
+        "labels", "share wrong", "accuracy on the profile's images", f"information ({result.unit})", "score",
+        "wrong labels fitted", "leaves the clean curve", "share of the profile does",
     )  # fmt: skip
     return Table("At the last epoch, means over seeds", columns, tuple(rows), frozenset({1, 2, 3, 4, 5}), True)

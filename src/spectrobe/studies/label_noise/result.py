@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from spectrobe.bands import BandPartition
 from spectrobe.errors import RunFolderError
+from spectrobe.game.scores import clipped_share, share_rows, signed_rows
 from spectrobe.game.values import make_value
 from spectrobe.studies.decompose.result_json import array_from_json
 from spectrobe.studies.frozen import Frozen
 from spectrobe.studies.label_noise.settings import Settings
-from spectrobe.studies.training.over_seeds import Band, difference_band, leaves_from, mean_band
+from spectrobe.studies.training.over_seeds import difference_band, leaves_from, mean_band
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,13 +43,15 @@ class Departure:
 class LabelNoiseResult(Frozen):
     """R rates, S seeds, E epochs, M bands; arrays float64 and read-only.
 
-    shapley, stderr (over images): (R, S, E, M).   score, information, accuracy (held out): (R, S, E), the score NaN
-    where it is not defined.   loss, fitted: (R, S, E), of training: cross-entropy, and the share of wrong labels that
-    were predicted as given.
+    shapley, stderr (over images): (R, S, E, M).   score, information, accuracy (on the same images): (R, S, E), the
+    score NaN where it is not defined.   loss, fitted: (R, S, E), of training: cross-entropy, and the share of wrong
+    labels that were predicted as given.
     profile, profile_low, profile_high: (R, E, M), mean over seeds with its simultaneous band over epochs and bands.
     difference, difference_low, difference_high: (R - 1, E, M), minus the clean curve, likewise; no rates but 0: empty.
-    score_band, information_band: (3, R, E): mean over seeds, low, high, simultaneous over epochs.
-    departures: which bands left the clean curve; empty with one seed, which cannot tell.
+    score_band, information_band: (3, R, E): mean over seeds, low, high, simultaneous over epochs. All intervals are
+    over seeds and images; with one seed, over images.
+    departures: which bands left the clean curve.   moves: whose share of the profile did, by the same rule; both with
+    intervals over seeds and images, and empty with one seed, which cannot tell.
     noise: for each rate and seed how labels were made wrong, and the share that came out.   n_images: of a reading.
     """
 
@@ -80,6 +82,7 @@ class LabelNoiseResult(Frozen):
     score_band: np.ndarray
     information_band: np.ndarray
     departures: tuple[Departure, ...]
+    moves: tuple[Departure, ...]
     noise: tuple[tuple[Mapping[str, Any], ...], ...]
     warnings: tuple[str, ...] = ()
 
@@ -114,19 +117,7 @@ class LabelNoiseResult(Frozen):
 
         Wrong labels take information from all bands; shares say to which bands they move what is left.
         """
-        positive = np.maximum(self.shapley, 0)
-        total = positive.sum(axis=3, keepdims=True)
-        return np.asarray(np.divide(positive, total, out=np.full(positive.shape, np.nan), where=total > 0))
-
-    @cached_property
-    def moves(self) -> tuple[Departure, ...]:
-        """Bands whose share left that under clean labels, by the same rule; the images are taken as given."""
-        settings, (_, seeds, epochs, m) = self.settings, self.shapley.shape
-        if len(self.rates) == 1 or seeds == 1:
-            return ()
-        flat = self.shares.reshape(len(self.rates), seeds, -1)
-        found = difference_band(flat, None, settings.confidence, settings.seed)
-        return departures(settings, *(part.reshape(-1, epochs, m) for part in (found.mean, found.low, found.high)))
+        return clipped_share(self.shapley)
 
     def summary(self) -> str:
         """The settings, a line a rate, and what left the clean curve."""
@@ -155,6 +146,7 @@ class LabelNoiseResult(Frozen):
         """JSON-able."""
         own = {f.name: getattr(self, f.name) for f in fields(self)}
         own |= {"settings": self.settings.to_dict(), "departures": [asdict(one) for one in self.departures]}
+        own |= {"moves": [asdict(one) for one in self.moves]}
         own |= {"noise": [[dict(one) for one in row] for row in self.noise]}
         return {"kind": "label_noise", **own}
 
@@ -162,12 +154,18 @@ class LabelNoiseResult(Frozen):
     def from_dict(cls, content: Mapping[str, Any], folder: RunFolder | None = None) -> LabelNoiseResult:
         """The result that `to_dict` described."""
         where = folder.path if folder else "result.json"
+        if "moves" not in content:  # its intervals of shares and scores took the images as given, and were too narrow
+            raise RunFolderError(
+                f"{where}: result.json was made by an older spectrobe, without `moves`: delete it, and the same call "
+                "makes it anew from the stored readings"
+            )
         try:
             own = {f.name: content[f.name] for f in fields(cls)}
             for name in _ARRAYS:
                 own[name] = array_from_json(own[name])
             own["settings"] = Settings.from_dict(own["settings"])
-            own["departures"] = tuple(Departure(**one) for one in own["departures"])
+            for name in ("departures", "moves"):
+                own[name] = tuple(Departure(**one) for one in own[name])
             own["noise"] = tuple(tuple(row) for row in own["noise"])
             own["warnings"], own["image_size"] = tuple(own["warnings"]), tuple(own["image_size"])
             return cls(**own)
@@ -199,18 +197,27 @@ def summarise(
     def each(take: Any) -> np.ndarray:
         return np.array([[[take(one) for one in seed] for seed in rate] for rate in stored], dtype=np.float64)
 
-    flat = shapley.reshape(n_rates, seeds, epochs * m)
-    of_images = rows.mean(axis=1).transpose(0, 2, 1, 3).reshape(n_rates, n, epochs * m)
-    profile = mean_band(flat, of_images, level, seed)
-    empty = np.zeros((0, epochs * m))
-    apart = Band(empty, empty, empty, empty, np.zeros(0))
-    if n_rates > 1:
-        apart = difference_band(flat, of_images[1:] - of_images[:1], level, seed)
-    score, information = each(lambda one: one.score), gain.mean(axis=3)
-    scores = mean_band(score, None, level, seed)
-    gains = mean_band(information, gain.mean(axis=1).transpose(0, 2, 1), level, seed)
+    def flat(of_seeds: np.ndarray) -> np.ndarray:
+        return np.reshape(of_seeds, (n_rates, seeds, epochs * m))
+
+    def of_images(each_row: np.ndarray) -> np.ndarray:
+        return np.reshape(each_row.mean(axis=1).transpose(0, 2, 1, 3), (n_rates, n, epochs * m))
+
     shape = (-1, epochs, m)
-    difference = [part.reshape(shape) for part in (apart.mean, apart.low, apart.high)]
+
+    def apart(of_seeds: np.ndarray, each_row: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Differences to the clean curve, with their bands."""
+        if n_rates == 1:
+            return (np.zeros((0, epochs, m)),) * 3
+        images = of_images(each_row)
+        found = difference_band(flat(of_seeds), images[1:] - images[:1], level, seed)
+        return found.mean.reshape(shape), found.low.reshape(shape), found.high.reshape(shape)
+
+    profile, difference = mean_band(flat(shapley), of_images(rows), level, seed), apart(shapley, rows)
+    moved = apart(clipped_share(shapley), share_rows(rows))
+    score, information = each(lambda one: one.score), gain.mean(axis=3)
+    scores = mean_band(score, signed_rows(rows, settings.bands).mean(axis=1).transpose(0, 2, 1), level, seed)
+    gains = mean_band(information, gain.mean(axis=1).transpose(0, 2, 1), level, seed)
     return LabelNoiseResult(
         settings=settings, n_images=n, shapley=shapley, stderr=rows.std(axis=3, ddof=1) / np.sqrt(n), score=score,
         information=information, accuracy=each(lambda one: one.right.mean()), loss=each(lambda one: one.facts.loss),
@@ -219,13 +226,16 @@ def summarise(
         difference_low=difference[1], difference_high=difference[2],
         score_band=np.stack([scores.mean, scores.low, scores.high]),
         information_band=np.stack([gains.mean, gains.low, gains.high]),
-        departures=departures(settings, *difference) if seeds > 1 else (), noise=noise, warnings=warnings, **facts,
+        departures=departures(settings, *difference), moves=departures(settings, *moved), noise=noise,
+        warnings=warnings, **facts,
     )  # fmt: skip
 
 
 def departures(settings: Settings, difference: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[Departure, ...]:
-    """What left the clean curve, of differences (R - 1, E, M) with their simultaneous bands."""
-    found = []
+    """What left the clean curve, of differences (R - 1, E, M) with their simultaneous bands; one seed cannot tell."""
+    found: list[Departure] = []
+    if settings.seeds == 1:
+        return ()
     for r, rate in enumerate(settings.rates[1:]):
         for band in range(settings.bands.n_bands):
             epoch = leaves_from(low[r, :, band], high[r, :, band])

@@ -34,15 +34,18 @@ def sentence(result: LabelNoiseResult) -> str:
 
 def intervals(result: LabelNoiseResult) -> str:
     """What the intervals hold."""
-    return (
-        f"All intervals are simultaneous {percent(result.settings.confidence)} intervals over {over(result)}, each "
-        "rate by itself; those of shares take the images as given."
-    )
+    level = percent(result.settings.confidence)
+    return f"All intervals are simultaneous {level} intervals over {over(result)}, each rate by itself."
+
+
+def drawn(result: LabelNoiseResult) -> str:
+    """What intervals take as random."""
+    return "seeds and images" if result.settings.seeds > 1 else "images"
 
 
 def over(result: LabelNoiseResult) -> str:
     """What is random, and what is held at once."""
-    return f"{'seeds and images' if result.settings.seeds > 1 else 'images'}, for all epochs and bands at once"
+    return f"{drawn(result)}, for all epochs and bands at once"
 
 
 def _told(result: LabelNoiseResult, found: Sequence[Departure]) -> str:
@@ -61,22 +64,43 @@ def _told(result: LabelNoiseResult, found: Sequence[Departure]) -> str:
 
 
 def summary(result: LabelNoiseResult) -> str:
-    """The settings, a line a rate, the sentence."""
+    """The settings, a line a rate, shares of the profile by rate, the sentence."""
     settings = result.settings
     height, width = result.image_size
     lines = [
         f"{result.model_name} on {result.n_train:,} images of {result.data_name} ({height} x {width}), "
         f"{settings.recipe.epochs} epochs, {settings.seeds} seeds, {settings.kind} label noise; profiles on "
-        f"{result.n_images:,} clean held-out images of {result.held_out_name}, {settings.value} ({result.unit}), "
+        f"{_images(result)} of {result.held_out_name}, {settings.value} ({result.unit}), "
         f"absence {settings.absence}, {result.design} design"
     ]
     for r, rate in enumerate(result.rates):
         share = np.mean([one["share"] for one in result.noise[r]])
-        score = result.score[r, :, -1]
+        score, accuracy = result.score[r, :, -1], result.accuracy[r, :, -1].mean()
         lines.append(
-            f"rate {rate:g} (labels wrong: {share:.3f}): held-out accuracy {result.accuracy[r, :, -1].mean():.3f}, "
+            f"rate {rate:g} (labels wrong: {share:.3f}): accuracy on these images {accuracy:.3f}, "
             f"information {result.information[r, :, -1].mean():.3f}, score "
             f"{'not defined' if np.isnan(score).any() else f'{score.mean():.3f}'}"
             + ("" if rate == 0 else f", wrong labels fitted {result.fitted[r, :, -1].mean():.3f}")
         )
-    return "\n".join([*lines, sentence(result), RULE, intervals(result)])
+    return "\n".join([*lines, *_shares(result), sentence(result), RULE, intervals(result)])
+
+
+def _images(result: LabelNoiseResult) -> str:
+    """The images that profiles are read on, and of how many."""
+    few = result.n_images < result.n_held_out
+    return f"{result.n_images:,} {f'of {result.n_held_out:,} ' if few else ''}clean held-out images"
+
+
+def _shares(result: LabelNoiseResult) -> list[str]:
+    """What part of the profile each band is at the last epoch, a line a rate."""
+    several = result.settings.seeds > 1
+    last = result.bands.n_bands - 1
+    lines = [
+        f"shares of the profile at the last epoch, bands 0 to {last}"
+        f"{' (mean over seeds, lowest to highest seed)' if several else ''}:"
+    ]
+    for rate, shares in zip(result.rates, result.shares[:, :, -1], strict=True):  # (S, M)
+        ends = zip(shares.mean(axis=0), shares.min(axis=0), shares.max(axis=0), strict=True)
+        told = [f"{mean:.2f}" + (f" ({low:.2f} to {high:.2f})" if several else "") for mean, low, high in ends]
+        lines.append(f"rate {rate:g}: {'not defined' if np.isnan(shares).any() else ', '.join(told)}")
+    return lines
