@@ -29,7 +29,6 @@ _USUAL: dict[str, Any] = {
     "groups": None, "epochs": 12, "batch_size": 128, "arch": "resnet", "bands": 8, "inject_db": 10.0,
     "test_images": 2_000,
 }  # fmt: skip
-_BATCH = 500
 
 
 def feature_snr(

@@ -107,7 +107,7 @@ def _step(
     precision: str,
     steps: int,
 ) -> float:
-    """Seconds of a step, the fastest of some, after one to warm up."""
+    """Seconds of a step, the median of some, after one to warm up."""
     x, y = _float(pixels).to(device).contiguous(memory_format=recipe.memory_format), labels.to(device)
     took = []
     for _ in range(steps + 1):
