@@ -134,6 +134,7 @@ class TestStudy:
         without = replace(result, injected_accuracy=None, injected_clean=None, injected=())
         assert without.relations == result.relations and "Apart" not in without.summary()
         assert "neither confirms nor refutes" in result.summary()
+        assert "all bands (which hold those trained on weaker than in training)" in result.sentence()
         assert (
             "Training images had 20.0 dB (medians of the groups); clipping kept 0 of 1,536 from it" in result.summary()
         )
