@@ -126,6 +126,16 @@ def test_the_budget_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) ->
     assert any(said in message for message in caplog.messages)
 
 
+def test_random_transforms_are_a_warning_and_no_assurance(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    made = trainer(resnet(), Items(Images(16)), tmp_path, epochs=1)
+    made.add_callback(SpectralTrainerCallback(made, held_out(), **PROBE))
+    with caplog.at_level(logging.INFO, logger="spectrobe"):
+        made.train()
+    warned = [record.message for record in caplog.records if record.levelno == logging.WARNING]
+    assert any("could not be checked: two fetches" in message for message in warned)
+    assert not any("none is among" in message for message in caplog.messages)
+
+
 def test_images_that_are_trained_on_are_refused(tmp_path: Path) -> None:
     images = Images(30, augment=False)
     made = trainer(resnet(), Items(images), tmp_path)

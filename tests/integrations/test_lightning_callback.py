@@ -161,6 +161,14 @@ def test_the_budget_is_kept_and_said(tmp_path: Path, caplog: pytest.LogCaptureFi
         SpectralCallback(held_out(), bands=3, forward_passes=140)
 
 
+def test_random_transforms_are_a_warning_and_no_assurance(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="lightning.pytorch")
+    with pytest.warns(UserWarning, match=r"spectral: whether images .* could not be checked: two fetches"):
+        trainer(tmp_path, SpectralCallback(held_out(), **PROBE), epochs=1).fit(Training(Net()), loader(Images(16)))
+    assert any("281 forward passes" in message for message in caplog.messages)
+    assert not any("none is among" in message for message in caplog.messages)
+
+
 def test_images_that_are_trained_on_are_refused(tmp_path: Path) -> None:
     data = Images(30, augment=False)
     callback = SpectralCallback((data.x, data.y), **PROBE)

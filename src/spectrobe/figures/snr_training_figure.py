@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import NullLocator
 
 from spectrobe.figures.over_training import band_colors
 from spectrobe.figures.style import FAINT, INK, MARKERS, MUTED, PAGE_WIDTH, figure_of, restyle, shortened, styled
@@ -15,17 +16,24 @@ from spectrobe.figures.style import FAINT, INK, MARKERS, MUTED, PAGE_WIDTH, figu
 if TYPE_CHECKING:
     from spectrobe.studies.feature_snr.result import FeatureSnrResult
 
-_SIZE, _DASH = 5.0, 0.02
-_ROOM, _LEAST_ROOM = 0.12, 0.02
+_SIZE, _SMALLEST, _DASH = 6.5, 4.2, 10.0
+_ROOM, _LEAST_ROOM = 0.08, 0.3
+_TITLE = 6.8
+_SOFT = 0.005
+_TICKS = (0.0, 0.02, 0.1, 0.2, 0.5, 0.8, 0.9, 0.95, 0.98, 1.0)
+_NEAR = 0.115
 _TRAINED = "trained on (cycles/pixel), tried with"
-_X = "native modulus of the bands trained on\n(0 gone, 1 intact)"
+_X = "native modulus of bands trained on\n(0 gone, 1 intact; logit scale)"
+_NOTE = "Images of all bands hold a group's own bands weaker than in training (one gain for all). Bars across: modulus."
 
 
 def snr_training(result: FeatureSnrResult, ax: Axes | None = None) -> Figure:
     """Accuracy under each perturbation against the native modulus of the bands trained on; apart, with injected noise.
 
-    A marker a perturbation, a colour a group of bands; points are means over seeds with bars from lowest to highest; a
-    dash is the accuracy on clean images. The lower row, on grey, is the condition with injected noise.
+    A marker a perturbation, a colour a group of bands; points are means over seeds with bars from lowest to highest;
+    bars across are the modulus's interval over images; a dash is the accuracy on clean images. x is on a logit scale,
+    as moduli crowd near 1; markers of higher bands are smaller, so that none hides another. The lower row, on grey, is
+    the condition with injected noise.
     ax: draw the panel of images of the same bands alone into these axes, whose layout is the caller's.
     """
     with styled():
@@ -36,16 +44,18 @@ def snr_training(result: FeatureSnrResult, ax: Axes | None = None) -> Figure:
             ax.legend(handles=_entries(result), title=_TRAINED, ncols=2)
             return figure_of(ax)
         rows = 1 + (result.injected_accuracy is not None)
-        figure = Figure(figsize=(PAGE_WIDTH, 1.3 + 2.3 * rows), layout="constrained")
-        panels = figure.subplots(rows, 2, sharex=True, sharey="col", squeeze=False)
+        figure = Figure(figsize=(PAGE_WIDTH, 1.45 + 2.3 * rows), layout="constrained")
+        panels = figure.subplots(rows, 2, sharex=True, sharey=True, squeeze=False)
         for v, name in enumerate(("on images of the bands trained on", "on images of all bands")):
             _panel(panels[0, v], result, v, injected=False)
-            panels[0, v].set_title(f"{name}\n{_relation(result, v)}", size=7.5, weight="normal")
+            panels[0, v].set_title(f"{name}\n{_relation(result, v)}", size=_TITLE, weight="normal")
             if rows > 1:
                 _panel(panels[1, v], result, v, injected=True)
                 panels[1, v].set_facecolor("#F2F2F2")
                 panels[1, v].set_title(
-                    f"apart: noise of {result.settings.inject_db:g} dB injected in training", size=7.5, weight="normal"
+                    f"apart: noise of {result.settings.inject_db:g} dB injected in training",
+                    size=_TITLE,
+                    weight="normal",
                 )
             panels[-1, v].set_xlabel(_X)
         for row in panels:
@@ -53,13 +63,14 @@ def snr_training(result: FeatureSnrResult, ax: Axes | None = None) -> Figure:
         panels[0, 1].legend(handles=_entries(result), title=_TRAINED, loc="upper left", bbox_to_anchor=(1, 1))
         start = "Demo, no evidence: " if result.demo else ""
         figure.suptitle(
-            f"{start}are networks trained on bands of higher SNR more robust?\n",
+            f"{start}are networks trained on bands of higher SNR more robust?\n\n",
             ha="left",
             weight="bold",
             size=9,
             x=0.01,
         )
-        figure.text(0.01, 0.955, _settings(result), size=7, color=MUTED, va="top")
+        height = figure.get_figheight()
+        figure.text(0.01, 1 - 0.27 / height, f"{_settings(result)}\n{_NOTE}", size=7, color=MUTED, va="top")
         return figure
 
 
@@ -69,20 +80,46 @@ def _panel(ax: Axes, result: FeatureSnrResult, view: int, injected: bool) -> Non
     if clean is None or accuracy is None:
         return
     ax.axhline(1 / result.n_classes, color=FAINT, linewidth=0.8)
-    wide = (1 + 2 * _ROOM) * float(np.ptp(result.modulus)) + 2 * _LEAST_ROOM
+    sizes = np.linspace(_SIZE, _SMALLEST, len(result.groups))
     for g, color in enumerate(band_colors(len(result.groups))):
         before = float(clean[view, :, g].mean())
         for p in range(len(result.perturbations)):
             x, seeds = float(result.modulus[g, p]), accuracy[view, :, g, p]
-            ax.plot([x - _DASH * wide, x + _DASH * wide], [before] * 2, color=color, linewidth=1)
+            y = float(seeds.mean())
+            ax.plot([x], [before], "_", color=color, markersize=_DASH)
             ax.plot([x, x], [float(seeds.min()), float(seeds.max())], color=color, linewidth=0.9)
+            ax.plot(result.modulus_interval[g, p], [y, y], color=color, linewidth=0.9)
             ax.plot(
-                [x], [float(seeds.mean())], MARKERS[p % len(MARKERS)], color=color, markersize=_SIZE,
-                markerfacecolor="white" if injected else color,
+                [x], [y], MARKERS[p % len(MARKERS)], color=color, markersize=sizes[g],
+                markerfacecolor="white" if injected else color, markeredgecolor=color if injected else "white",
+                markeredgewidth=1 if injected else 0.3,
             )  # fmt: skip
-    low, high = float(result.modulus.min()), float(result.modulus.max())
+    _scale(ax, result.modulus)
+
+
+def _scale(ax: Axes, modulus: np.ndarray) -> None:
+    """A logit scale for x, finite at 0 and 1, about all moduli, with ticks where there is room for them."""
+    ax.set_xscale("function", functions=(_logit, _expit))
+    low, high = (float(_logit(end)) for end in (modulus.min(), modulus.max()))
     room = _ROOM * (high - low) + _LEAST_ROOM
-    ax.set_xlim(low - room, high + room)
+    low, high = low - room, high + room
+    shown = [tick for tick in _TICKS if low <= float(_logit(tick)) <= high]
+    apart = [shown[-1]] if shown else []
+    for tick in shown[-2::-1]:
+        if float(_logit(apart[-1]) - _logit(tick)) > _NEAR * (high - low):
+            apart.append(tick)
+    ax.set_xticks(apart, [f"{tick:g}" for tick in apart])
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set_xlim(*_expit(np.array([low, high])).tolist())
+
+
+def _logit(x: Any) -> np.ndarray:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.log((np.asarray(x) + _SOFT) / (1 + _SOFT - np.asarray(x))))
+
+
+def _expit(y: Any) -> np.ndarray:
+    return np.asarray((1 + 2 * _SOFT) / (1 + np.exp(-np.asarray(y))) - _SOFT)
 
 
 def _axes(ax: Axes, result: FeatureSnrResult, view: int) -> None:
@@ -117,8 +154,10 @@ def _entries(result: FeatureSnrResult) -> list[Line2D]:
         for p, name in enumerate(result.perturbations)
     ]
     bar = Line2D([], [], color=INK, marker="|", markersize=8, linestyle="none", label="bar: lowest to highest seed")
-    dash = Line2D([], [], color=INK, linewidth=1, label="dash: clean images")
-    return [*groups, *marks, bar, dash, Line2D([], [], color=FAINT, linewidth=1.2, label="line: chance")]
+    percent = f"{100 * result.settings.confidence:g} %"
+    across = Line2D([], [], color=INK, linewidth=0.9, label=f"bar across: {percent} interval")
+    dash = Line2D([], [], color=INK, marker="_", markersize=_DASH, linestyle="none", label="dash: clean images")
+    return [*groups, *marks, bar, across, dash, Line2D([], [], color=FAINT, linewidth=1.2, label="line: chance")]
 
 
 def _settings(result: FeatureSnrResult) -> str:

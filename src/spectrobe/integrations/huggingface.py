@@ -56,10 +56,11 @@ class SpectralTrainerCallback(TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Refuse what cannot be measured before any training is spent."""
         game = self.probe.game
-        for warning in self.probe.check(kwargs["model"]):
+        warnings = self.probe.check(kwargs["model"])
+        found = refuse_overlap(self.probe.images, kwargs["train_dataloader"], game.mean, game.std, self.compare)
+        for warning in (*warnings, *found.warnings):
             _logger.warning("%s: %s", self.prefix, warning)
-        told = refuse_overlap(self.probe.images, kwargs["train_dataloader"], game.mean, game.std, self.compare)
-        _logger.info("%s: %s; %s", self.prefix, self.probe.plan, told)
+        _logger.info("%s", "; ".join((f"{self.prefix}: {self.probe.plan}", *found.told)))
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Measure and log."""

@@ -57,10 +57,11 @@ class SpectralCallback(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Refuse what cannot be measured before any training is spent."""
         game = self.probe.game
-        for warning in self.probe.check(pl_module):
+        warnings = self.probe.check(pl_module)
+        found = refuse_overlap(self.probe.images, trainer.train_dataloader, game.mean, game.std, self.compare)
+        for warning in (*warnings, *found.warnings):
             rank_zero_warn(f"{self.prefix}: {warning}")
-        told = refuse_overlap(self.probe.images, trainer.train_dataloader, game.mean, game.std, self.compare)
-        rank_zero_info(f"{self.prefix}: {self.probe.plan}; {told}")
+        rank_zero_info("; ".join((f"{self.prefix}: {self.probe.plan}", *found.told)))
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Measure and log."""

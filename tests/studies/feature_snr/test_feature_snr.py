@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,11 +14,12 @@ import torch
 import spectrobe as sb
 from spectrobe.engine.progress import Silent
 from spectrobe.errors import InputError
+from spectrobe.studies.feature_snr import study
 from spectrobe.studies.feature_snr.groups import CONTRAST, View
 from spectrobe.studies.feature_snr.relation import partial_spearman, relate
 from spectrobe.studies.feature_snr.result import FeatureSnrResult
 from spectrobe.studies.feature_snr.settings import merged_groups
-from spectrobe.studies.training.images import open_split
+from spectrobe.studies.training.images import Images, open_split
 from tests.studies.training.small import run
 
 pytest.importorskip("lightning")
@@ -131,6 +134,7 @@ class TestStudy:
         without = replace(result, injected_accuracy=None, injected_clean=None, injected=())
         assert without.relations == result.relations and "Apart" not in without.summary()
         assert "neither confirms nor refutes" in result.summary()
+        assert "all bands (which hold those trained on weaker than in training)" in result.sentence()
         assert (
             "Training images had 20.0 dB (medians of the groups); clipping kept 0 of 1,536 from it" in result.summary()
         )
@@ -140,6 +144,23 @@ class TestStudy:
 
         again = FeatureSnrResult.from_dict(plain(result.to_dict()))
         assert json_text(again.to_dict()) == json_text(result.to_dict())
+
+    def test_the_budget_holds_making_the_images(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Timed on 200 images of each group, without and with noise, and taken times all of them."""
+        notes, made, clock = list[str](), list[tuple[int, int, bool]](), iter((0.0, 500.0))
+        making = study._Study._training_images
+
+        def counted(self: Any, train: Images, group: int, injected: bool) -> Any:
+            made.append((len(train), group, injected))
+            return making(self, train, group, injected)
+
+        monkeypatch.setattr(study, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+        monkeypatch.setattr(study._Study, "_training_images", counted)
+        progress = SimpleNamespace(note=notes.append)
+        assert run("feature_snr", None, budget_only=True, progress=progress) is None
+        assert sorted(made) == [(200, group, injected) for group in range(3) for injected in (False, True)]
+        assert "; making training images 11 min; 12 readings of" in notes[-1]  # 500 s * 256 / 200
+        assert notes[-1].endswith("about 11 min")
 
     @pytest.mark.parametrize(
         "more, said",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from spectrobe.engine.progress import Silent
 from spectrobe.errors import RunFolderError
 from tests.studies.training.small import run
 
@@ -77,6 +78,37 @@ def test_stopped_within_a_training(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert (again.shapley == whole.shapley).all()
     with pytest.raises(RunFolderError, match="seeds"):
         run("label_noise", tmp_path / "stopped", seeds=3)
+
+
+class Pressed(Silent):
+    """Ctrl-C when training number `at` is announced. noted: all that was said."""
+
+    def __init__(self, at: int | None = None) -> None:
+        self.at, self.noted = at, list[str]()
+
+    def note(self, text: str) -> None:
+        self.noted.append(text)
+        if self.at is not None and text.startswith(f"training {self.at} of"):
+            raise KeyboardInterrupt
+
+    def trainings(self) -> list[str]:
+        """Numbers of those that were begun."""
+        return [text.split()[1] for text in self.noted if text.startswith("training ")]
+
+
+def test_feature_snr_goes_on_after_the_first_training(tmp_path: Path) -> None:
+    few = {"seeds": 1, "epochs": 1, "images": 128, "test_images": 20, "inject": False}
+    whole, stopped, again = Pressed(), Pressed(at=2), Pressed()
+    run("feature_snr", tmp_path / "whole", progress=whole, **few)
+    with pytest.raises(KeyboardInterrupt):
+        run("feature_snr", tmp_path / "stopped", progress=stopped, **few)
+    [first] = (tmp_path / "stopped/predictions").iterdir()
+    before = first.read_bytes()
+    assert not (tmp_path / "stopped/result.json").exists()
+    run("feature_snr", tmp_path / "stopped", progress=again, **few)
+    assert whole.trainings() == ["1", "2", "3"]
+    assert again.trainings() == whole.trainings()[1:] and first.read_bytes() == before
+    assert (tmp_path / "stopped/result.json").read_bytes() == (tmp_path / "whole/result.json").read_bytes()
 
 
 def test_interrupted_training_is_an_interruption(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

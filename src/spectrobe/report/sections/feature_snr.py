@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 READING = (
     "Networks trained on one group of frequency bands each, at equal contrast: how much of these bands a perturbation "
-    "leaves (their native modulus: 0 gone, 1 intact), and how accurate the networks are under it."
+    "leaves (their native modulus: 0 gone, 1 intact), and how accurate the networks are under it. "
+    "Images of all bands get one gain, so that they hold a group's own bands weaker than in training, and accuracy is "
+    "lost to that too."
 )
 _VIEWS = ("images of the bands trained on", "images of all bands")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -21,6 +22,7 @@ from spectrobe.studies.feature_snr.settings import DEMO, Settings
 from spectrobe.studies.snr.study import spectral_snr
 from spectrobe.studies.training.budget import Budget
 from spectrobe.studies.training.defaults import chosen, is_demo
+from spectrobe.studies.training.images import Images
 from spectrobe.studies.training.job import Job
 from spectrobe.studies.training.study import Size, TrainingStudy, carry_out
 from spectrobe.studies.training.train import Workshop
@@ -29,7 +31,8 @@ _USUAL: dict[str, Any] = {
     "groups": None, "epochs": 12, "batch_size": 128, "arch": "resnet", "bands": 8, "inject_db": 10.0,
     "test_images": 2_000,
 }  # fmt: skip
-_BATCH = 500
+_TIMED = 200
+"""Training images that making them is timed on."""
 
 
 def feature_snr(
@@ -129,6 +132,15 @@ class _Study(TrainingStudy[Settings, FeatureSnrResult]):
         """As those of the lowest group are given them."""
         return self.views[0].all(pixels)
 
+    def seconds_of_images(self) -> float:
+        """Those of each group, without and with injected noise, are made once; timed on a few of each."""
+        n = len(self.split.train)
+        few = self.split.train.rows(np.arange(min(_TIMED, n)))
+        start = time.perf_counter()
+        for group, injected in {(one.group, one.injected) for one in self.conditions}:
+            self._training_images(few, group, injected)
+        return (time.perf_counter() - start) * n / len(few)
+
     def network(self, s: int) -> nn.Module:
         """The network of seed number s, with its first weights."""
         channels = self.split.train.pixels.shape[1]
@@ -145,7 +157,7 @@ class _Study(TrainingStudy[Settings, FeatureSnrResult]):
 
     def train_all(self, workshop: Workshop, budget: Budget, progress: Progress) -> None:
         """Seeds of the same images one after the other, as making the images takes long where noise is injected."""
-        pictures, kept = lru_cache(maxsize=1)(self._training_images), self.run.store.shards()
+        pictures, kept = lru_cache(maxsize=1)(partial(self._training_images, self.split.train)), self.run.store.shards()
         each = sorted(enumerate(self.conditions), key=lambda one: (one[1].injected, one[1].group, one[1].seed))
         for place, (shard, one) in enumerate(each, start=1):
             if shard in kept:
@@ -174,9 +186,9 @@ class _Study(TrainingStudy[Settings, FeatureSnrResult]):
         }  # fmt: skip
         return summarise(rows, snr, settings, facts, warnings)
 
-    def _training_images(self, group: int, injected: bool) -> tuple[Tensor, Mapping[str, float]]:
+    def _training_images(self, train: Images, group: int, injected: bool) -> tuple[Tensor, Mapping[str, float]]:
         """What networks of a group are trained on, and what came of the noise injected before."""
-        train, settings = self.split.train, self.settings
+        settings = self.settings
         if not injected or settings.inject_db is None:
             return self.views[group].all(train.pixels), {"median_db": np.inf, "unreachable": 0, "leaked": 0.0}
         noisy, told = inject(train.pixels, train.ids, settings.inject_db, group, settings.groups, settings.seed)

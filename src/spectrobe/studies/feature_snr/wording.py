@@ -19,7 +19,8 @@ def sentence(result: FeatureSnrResult) -> str:
     """Whether higher native SNR goes with higher robustness, as far as these trainings tell."""
     start = "Demo, no evidence: " if result.demo else ""
     told = [
-        _told(result, view, name) for view, name in (("same-band", "the bands trained on"), ("full-band", "all bands"))
+        _told(result, "same-band", "the bands trained on"),
+        _told(result, "full-band", "all bands (which hold those trained on weaker than in training)"),
     ]
     some = next(iter(result.relations.values()))
     return (

@@ -26,6 +26,7 @@ class Budget:
     """trainings, epochs: of each.   images: of an epoch.   seconds_an_epoch: measured on a few steps.
 
     readings: how many.   forward_passes: of one reading.   seconds_a_reading: measured on a few forward passes.
+    seconds_of_images: making all that networks are trained on, measured on a few images; 0 where it is there already.
     """
 
     trainings: int
@@ -36,11 +37,13 @@ class Budget:
     forward_passes: int
     seconds_a_reading: float
     precision: str
+    seconds_of_images: float = 0.0
 
     @property
     def seconds(self) -> float:
         """In all."""
-        return self.trainings * self.epochs * self.seconds_an_epoch + self.readings * self.seconds_a_reading
+        training = self.trainings * self.epochs * self.seconds_an_epoch
+        return self.seconds_of_images + training + self.readings * self.seconds_a_reading
 
     @property
     def of_training(self) -> int:
@@ -54,9 +57,10 @@ class Budget:
 
     def __str__(self) -> str:
         total = self.readings * self.forward_passes
+        made = f"making training images {duration(self.seconds_of_images)}; " if self.seconds_of_images else ""
         return (
             f"{self.trainings} trainings of {self.epochs} epochs on {self.images:,} images, "
-            f"{self.seconds_an_epoch:.2g} s an epoch in {self.precision} (measured); {self.readings} readings of "
+            f"{self.seconds_an_epoch:.2g} s an epoch in {self.precision} (measured); {made}{self.readings} readings of "
             f"{self.forward_passes:,} forward passes, {self.seconds_a_reading:.2g} s each ({total:,} in all): about "
             f"{duration(self.seconds)}"
         )
@@ -107,7 +111,7 @@ def _step(
     precision: str,
     steps: int,
 ) -> float:
-    """Seconds of a step, the fastest of some, after one to warm up."""
+    """Seconds of a step, the median of some, after one to warm up."""
     x, y = _float(pixels).to(device).contiguous(memory_format=recipe.memory_format), labels.to(device)
     took = []
     for _ in range(steps + 1):

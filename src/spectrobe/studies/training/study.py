@@ -149,6 +149,10 @@ class TrainingStudy(ABC, Generic[S, R]):
         """What networks are given of some images."""
         return pixels
 
+    def seconds_of_images(self) -> float:
+        """What making all training images will take, measured on a few; 0 where they are there already."""
+        return 0.0
+
     def identity(self) -> dict[str, Any]:
         """All that numbers depend on."""
         return {
@@ -170,7 +174,8 @@ class TrainingStudy(ABC, Generic[S, R]):
         used = recipe.steps(len(train)) * min(recipe.batch_size, len(train))
         took = measure_passes(net, x, self.device) * size.forward_passes
         return Budget(
-            size.trainings, recipe.epochs, used, each * used, size.readings, size.forward_passes, took, kind
+            size.trainings, recipe.epochs, used, each * used, size.readings, size.forward_passes, took, kind,
+            self.seconds_of_images(),
         )  # fmt: skip
 
     def run_all(self, progress: Progress) -> R:

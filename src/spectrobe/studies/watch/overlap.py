@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,17 @@ from spectrobe.errors import InputError
 
 COMPARED = 5_000
 """So many training images are fetched to be compared, evenly spread, unless all are in memory or another is said."""
+TWICE = 16
+"""So many are fetched twice: a random transform, a flip alone too, changes one of them but for a chance of 2 ** -16."""
+_UNCHECKED = "whether images to measure on are among the training images could not be checked"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """told: what was compared and found apart.   warnings: what could not be checked, and why. A phrase a data set."""
+
+    told: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
 def refuse_overlap(
@@ -25,29 +38,32 @@ def refuse_overlap(
     mean: float | Sequence[float] | None = None,
     std: float | Sequence[float] | None = None,
     most: int | None = None,
-) -> str:
+) -> Comparison:
     """Raise InputError when an image (N, C, H, W) in [0, 1] is among the training images; else say what was compared.
 
     loaders: a DataLoader, or lists and dicts of them.   mean, std: of the normalisation that training images may have
     had.   most: how many training images to fetch (default: all that are in memory, 5,000 of others).
 
     Images are compared as 8-bit pixels, so that normalising and its rounding do not hide them. What random transforms
-    have changed is not recognised. Fetching leaves the global random generators as they were.
+    have changed is not recognised: where fetching an image twice gives two images, or none could be compared, that
+    nothing was checked is a warning. Fetching leaves the global random generators as they were.
     """
     known = {digest: i for i, digest in enumerate(map(_digest, images))}
     datasets = [dataset for loader in _each(loaders) if (dataset := getattr(loader, "dataset", None)) is not None]
-    told: list[str] = []
+    told, warnings = list[str](), list[str]()
     for dataset in datasets:
         if isinstance(dataset, IterableDataset) or not (
             hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")
         ):
-            told.append(f"images of {type(dataset).__name__} have no numbers and were not compared")
+            warnings.append(f"{_UNCHECKED}: those of {type(dataset).__name__} have no numbers to fetch them by")
             continue
-        n_all, compared = len(dataset), 0
+        n_all, compared, why = len(dataset), 0, Counter[str]()
         with undisturbed():
+            changing = any(_changes(dataset, index) for index in _spread(n_all, TWICE))
             for index in _spread(n_all, n_all if most is None and _in_memory(dataset) else most or COMPARED):
-                pixels = _in_unit_range(pixels_of(dataset[index]), mean, std)
+                pixels = _in_unit_range(found := pixels_of(dataset[index]), mean, std)
                 if pixels is None or pixels.shape != images.shape[1:]:
+                    why[_reason(found, pixels, images)] += 1
                     continue
                 compared += 1
                 if (same := known.get(_digest(pixels))) is not None:
@@ -55,8 +71,34 @@ def refuse_overlap(
                         f"image {same} of those to measure on is training image {index}, by its content: expected "
                         "images that the model does not train on, such as a held-out split"
                     )
-        told.append(f"{compared:,} of {n_all:,} training images compared, none is among those to measure on")
-    return "; ".join(told) or "no training images were found to compare with"
+        if changing:
+            warnings.append(
+                f"{_UNCHECKED}: two fetches of a training image give two images (random transforms), and a changed "
+                "image is not recognised; make sure that they are of a held-out split"
+            )
+        elif compared == 0:
+            reason = why.most_common(1)[0][0] if why else "there are none"
+            warnings.append(f"{_UNCHECKED}: 0 of {n_all:,} could be compared ({reason})")
+        else:
+            told.append(f"{compared:,} of {n_all:,} training images compared, none is among those to measure on")
+    if not datasets:
+        warnings.append(f"{_UNCHECKED}: no training images were found")
+    return Comparison(tuple(told), tuple(warnings))
+
+
+def _changes(dataset: Any, index: int) -> bool:
+    """Whether fetching an image again gives another."""
+    first, second = (pixels_of(dataset[index]) for _ in range(2))
+    return first is not None and second is not None and not torch.equal(first, second)
+
+
+def _reason(found: Tensor | None, pixels: Tensor | None, images: Tensor) -> str:
+    """Why an item of the training images cannot be compared."""
+    if found is None:
+        return "no image in what is fetched"
+    if pixels is None:
+        return "not pixels in [0, 1], also with the normalisation undone that mean and std name, if they are given"
+    return f"{tuple(pixels.shape)} instead of {tuple(images.shape[1:])}"
 
 
 def pixels_of(item: Any) -> Tensor | None:
