@@ -63,7 +63,7 @@ def snr_training(result: FeatureSnrResult, ax: Axes | None = None) -> Figure:
         panels[0, 1].legend(handles=_entries(result), title=_TRAINED, loc="upper left", bbox_to_anchor=(1, 1))
         start = "Demo, no evidence: " if result.demo else ""
         figure.suptitle(
-            f"{start}are networks trained on bands of higher SNR more robust?\n\n",
+            f"{start}Are networks trained on bands of higher SNR more robust?\n\n",
             ha="left",
             weight="bold",
             size=9,
