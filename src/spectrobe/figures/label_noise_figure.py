@@ -102,7 +102,8 @@ def _panel(ax: Axes, result: LabelNoiseResult, r: int) -> None:
             ax.plot(result.epochs, result.profile[0, :, band], ":", color=color, linewidth=0.8)
         if band in left:
             at = left[band]
-            ax.plot([at], [result.profile[r, at - 1, band]], "o", color=color, markersize=5, markerfacecolor="white")
+            ring = ax.plot([at], [result.profile[r, at - 1, band]], "o", color=color, markersize=5, zorder=3)
+            ring[0].set_markerfacecolor("white")
     ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
 
 
