@@ -93,6 +93,8 @@ OnBadImage = Annotated[
 ]
 ImageColumn = Annotated[str | None, typer.Option(help="Of Parquet files and hub sets.", rich_help_panel=_DATA)]
 LabelColumn = Annotated[str | None, typer.Option(help="Of Parquet files and hub sets.", rich_help_panel=_DATA)]
+FOR_DATA = ("class_map", "image_column", "label_column")
+"""The options that say how DATA are read."""
 
 
 def engine_of(engine: str, address: str | None, workers: int | None, gpus_per_worker: float | None) -> Engine:

@@ -144,7 +144,7 @@ def _key(item: Mapping[Any, object], wanted: str | None, usual: tuple[str, ...],
 def _targets(dataset: Any, count: int) -> list[int] | None:
     """Labels without decoding a single image, as torchvision's Datasets and Subsets of them store them."""
     if isinstance(dataset, torch.utils.data.Subset):
-        inner = _targets(dataset.dataset, len(dataset.dataset))  # type: ignore[arg-type]
+        inner = _targets(dataset.dataset, len(dataset.dataset))  # type: ignore[arg-type]  # one that is counted
         return None if inner is None else [inner[index] for index in dataset.indices]
     stored = getattr(dataset, "targets", None)
     if getattr(dataset, "target_transform", None) is not None or not isinstance(stored, Sequence | Tensor | np.ndarray):

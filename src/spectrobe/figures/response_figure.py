@@ -13,9 +13,20 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from spectrobe.errors import InputError
+from spectrobe.figures.octaves import finish_octaves
 from spectrobe.figures.profile_figure import draw_profile
 from spectrobe.figures.profile_figure import frequency_axis as band_axis
-from spectrobe.figures.style import FAINT, INK, MARKERS, PAGE_WIDTH, PALETTE, figure_of, name_intervals, restyle, styled
+from spectrobe.figures.style import (
+    INK,
+    MARKERS,
+    PAGE_WIDTH,
+    PALETTE,
+    figure_of,
+    name_intervals,
+    nth_look,
+    restyle,
+    styled,
+)
 from spectrobe.studies.response.predictors import MASKING
 
 if TYPE_CHECKING:
@@ -29,7 +40,6 @@ ROW, MARGIN = 2.45, 0.5  # inches
 COLUMNS = 2
 LOW_COLOR, HIGH_COLOR, ONE_COLOR = PALETTE[0], PALETTE[1], PALETTE[2]
 DODGE = 0.05  # octaves between curves of one panel
-CROWDED = 5  # octaves that have room for a label each
 WIDE = 5  # ratio from which an axis is logarithmic
 
 
@@ -98,7 +108,7 @@ def _draw_gradient(ax: Axes, result: ResponseResult) -> None:
         ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         ax.yaxis.set_minor_locator(NullLocator())
     ax.set_ylabel("energy per frequency bin")
-    _finish(ax, result, "Gradient of the loss")
+    finish_octaves(ax, result, "Gradient of the loss")
 
 
 def _draw_noise(ax: Axes, result: ResponseResult) -> None:
@@ -116,7 +126,7 @@ def _draw_noise(ax: Axes, result: ResponseResult) -> None:
         _points(ax, x + aside, curve, color, MARKERS[k % len(MARKERS)], label=f"{sqrt(power):.3g}")
     _clean_line(ax, result)
     ax.legend(title="standard deviation", loc="lower left", ncols=2, columnspacing=0.8, handlelength=1.2)
-    _finish(ax, result, "Accuracy under noise in one band")
+    finish_octaves(ax, result, "Accuracy under noise in one band")
 
 
 def _draw_channel(ax: Axes, result: ResponseResult) -> None:
@@ -152,7 +162,7 @@ def _draw_channel(ax: Axes, result: ResponseResult) -> None:
     ax.set_ylim(0, 1.7 * shown if shown > 0 else 1)  # intervals of what is hardly known reach far beyond
     ax.set_ylabel("1 / power that halves accuracy")
     ax.legend(loc="upper left", handlelength=1.2, borderaxespad=0.2)
-    _finish(ax, result, title)
+    finish_octaves(ax, result, title)
 
 
 def _draw_cutoffs(ax: Axes, result: ResponseResult) -> None:
@@ -173,7 +183,7 @@ def _draw_cutoffs(ax: Axes, result: ResponseResult) -> None:
     ax.set_ylim(-0.03, 1.4)  # the upper part holds the legend
     ax.set_yticks(np.arange(6) / 5)
     ax.legend(loc="upper left", ncols=2, columnspacing=0.8, handlelength=1.6, borderaxespad=0.2)
-    _finish(ax, result, "Accuracy when frequencies are cut off", label="cut-off (cycles/pixel)")
+    finish_octaves(ax, result, "Accuracy when frequencies are cut off", label="cut-off (cycles/pixel)")
 
 
 def _draw_heat_map(ax: Axes, result: ResponseResult) -> None:
@@ -208,10 +218,12 @@ def _draw_claim(ax: Axes, result: ResponseResult) -> None:
     ax.plot([0, most], [0, most], color=INK, linewidth=0.6, label="as predicted")
     for k, kind in enumerate(dict.fromkeys(claim.kinds)):
         some = np.asarray([one == kind for one in claim.kinds])
-        color, marker = PALETTE[k % len(PALETTE)], MARKERS[k % len(MARKERS)]
+        look = nth_look(k)
         low, high = claim.drop_interval[some].T
-        ax.vlines(predicted[some], low, high, color=color, linewidth=0.7, alpha=0.6)
-        ax.plot(predicted[some], claim.drop[some], marker, color=color, markersize=3, linestyle="", label=kind)
+        ax.vlines(predicted[some], low, high, color=look.color, linewidth=0.7, alpha=0.6)
+        ax.plot(
+            predicted[some], claim.drop[some], look.marker, color=look.color, markersize=3, linestyle="", label=kind
+        )
     widest = 1.08 * max(float(np.nanmax(predicted)), 0.05)
     ax.set_xlim(-0.03 * widest, widest)
     ax.set_xlabel("predicted drop of accuracy, held out")
@@ -257,24 +269,6 @@ def _clean_line(ax: Axes, result: ResponseResult) -> None:
     )
     ax.set_ylim(-0.03, 1.03)
     ax.set_ylabel("accuracy")
-
-
-def _finish(ax: Axes, result: ResponseResult, title: str, label: str = "spatial frequency (cycles/pixel)") -> None:
-    """Octaves in cycles/pixel below and cycles/image above, and the title."""
-    lowest = np.log2(result.frequency[0])
-    octaves = 2.0 ** np.arange(np.ceil(lowest - 0.3), 0)
-    if len(octaves) > CROWDED:
-        octaves = octaves[::-1][::2][::-1]  # Nyquist stays
-    ax.set_xlim(lowest - 0.35, -0.65)
-    ax.set_xticks(np.log2(octaves), [f"{octave:.3g}" for octave in octaves])
-    ax.set_xlabel(label)
-    side = min(result.image_size)
-    above = ax.secondary_xaxis("top")
-    above.set_xticks(np.log2(octaves), [f"{octave * side:.3g}" for octave in octaves])
-    above.tick_params(length=2.5, pad=1)
-    above.set_xlabel(f"cycles/image ({side} pixels)", labelpad=2)
-    ax.grid(axis="y", color=FAINT, linewidth=0.5)
-    ax.set_title(title, size=8, weight="normal", pad=6)
 
 
 def _title(result: ResponseResult) -> str:

@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from spectrobe.errors import InputError
-from spectrobe.figures.style import FAINT, INK, PAGE_WIDTH, figure_of, looks, name_intervals, restyle, shortened, styled
+from spectrobe.figures.octaves import finish_octaves
+from spectrobe.figures.style import INK, PAGE_WIDTH, figure_of, looks, name_intervals, restyle, shortened, styled
 from spectrobe.studies.paths import short_name
 from spectrobe.studies.response.spectra import as_shares, perturbation_spectra, strongest
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from spectrobe.studies.response.result import Curve, ResponseResult
 
 COLUMNS, ROW, MARGIN = 3, 1.75, 0.6  # panels side by side; inches of a row, and of title and legend
-CROWDED = 5  # octaves that have room for a label each
 _LONGEST_NAME = 60  # letters of a model's name
 
 
@@ -69,15 +69,4 @@ def _draw(ax: Axes, result: ResponseResult, name: str, power: Curve, among: dict
     highest = max(float(np.nanmax(curve.interval)) for curve in (response, *among.values()))
     ax.set_ylim(-0.02, 1.06 * min(highest, 1.0))
     ax.set_ylabel("share over the bands")
-    octaves = 2.0 ** np.arange(np.ceil(x[0] - 0.3), 0)
-    octaves = octaves[::-1][::2][::-1] if len(octaves) > CROWDED else octaves  # Nyquist stays
-    ax.set_xlim(x[0] - 0.35, -0.65)
-    ax.set_xticks(np.log2(octaves), [f"{octave:.3g}" for octave in octaves])
-    ax.set_xlabel("band (cycles/pixel)")
-    side = min(result.image_size)
-    above = ax.secondary_xaxis("top")
-    above.set_xticks(np.log2(octaves), [f"{octave * side:.3g}" for octave in octaves])
-    above.tick_params(length=2.5, pad=1)
-    above.set_xlabel(f"cycles/image ({side} pixels)", labelpad=2)
-    ax.grid(axis="y", color=FAINT, linewidth=0.5)
-    ax.set_title(name, size=8, weight="normal", pad=6)
+    finish_octaves(ax, result, name, "band (cycles/pixel)")

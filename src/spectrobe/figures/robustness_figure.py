@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from spectrobe.errors import InputError
-from spectrobe.figures.style import FAINT, MARKERS, MUTED, PAGE_WIDTH, PALETTE, Look, figure_of, looks, restyle, styled
+from spectrobe.figures.style import FAINT, MUTED, PAGE_WIDTH, Look, figure_of, looks, nth_look, restyle, styled
 from spectrobe.perturbations.attacks.norms import written_eps
 from spectrobe.studies.paths import short_name
 
@@ -98,7 +98,7 @@ def _severities(results: Sequence[RobustnessResult]) -> _Panel:
         alone = len(results) == 1
         many = len(families) > FEW
         for k, (name, conditions) in enumerate(families.items() if alone else ()):
-            look = Look(MUTED if many else PALETTE[k % len(PALETTE)], "o" if many else MARKERS[k % len(MARKERS)])
+            look = Look(MUTED, "o") if many else nth_look(k)
             points = _with_clean(result, [(float(c.severity or 0), result.accuracy[c.name]) for c in conditions])
             panel.curves.append(_Curve(name, look, points, thin=many))
         if many or not alone:
@@ -119,8 +119,7 @@ def _epsilons(results: Sequence[RobustnessResult]) -> Iterator[_Panel]:
             for k, (family, conditions) in enumerate(families.items()):
                 points = _with_clean(result, [(float(c.eps or 0), result.accuracy[c.name]) for c in conditions])
                 if len(results) == 1:
-                    look = Look(PALETTE[k % len(PALETTE)], MARKERS[k % len(MARKERS)])
-                    panel.curves.append(_Curve(family, look, points))
+                    panel.curves.append(_Curve(family, nth_look(k), points))
                 else:
                     style = LINE_STYLES[k % len(LINE_STYLES)]
                     label = f"{short_name(result.model_name)}, {family}"

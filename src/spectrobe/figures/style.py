@@ -130,6 +130,11 @@ class Look:
     marker: str
 
 
+def nth_look(k: int) -> Look:
+    """Colour and marker of the k-th of several things that are no models: rates, groups, kinds, families."""
+    return Look(PALETTE[k % len(PALETTE)], MARKERS[k % len(MARKERS)])
+
+
 def looks(names: Iterable[str]) -> dict[str, Look]:
     """A colour and a marker for each model name, always the same for a name, whatever the order or the figure.
 

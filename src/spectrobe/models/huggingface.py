@@ -47,7 +47,7 @@ def _opened(name: str, source: str, options: ModelOptions) -> Model:
 def require_transformers(name: str) -> None:
     """Raise MissingExtraError where transformers is not installed."""
     try:
-        import transformers  # noqa: F401
+        import transformers  # noqa: F401  # whether it can be
     except ImportError:
         raise MissingExtraError("transformers", "hf", name) from None
 

@@ -85,10 +85,10 @@ def _written(name: str, options: Mapping[str, object]) -> str:
     """A model string with these options; what may only stand beside it is left out."""
     said = []
     for key, value in options.items():
-        several = isinstance(value, list | tuple)
-        if key in ("allow_pickle", "device") or (several and key in ("class_names", "prompts")):
+        several = value if isinstance(value, list | tuple) else None
+        if key in ("allow_pickle", "device") or (several is not None and key in ("class_names", "prompts")):
             continue
-        text = ("x" if key == "size" else ",").join(map(str, value)) if several else str(value)  # type: ignore[call-overload]
+        text = str(value) if several is None else ("x" if key == "size" else ",").join(map(str, several))
         said.append(f"{key}={quote(text, safe='/:,+')}")
     return name + ("?" + "&".join(said) if said else "")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from spectrobe.errors import SpectrobeError
 from spectrobe.figures.style import Look, looks
@@ -18,6 +18,7 @@ from spectrobe.studies.score_under import ScoreUnder, score_under
 from spectrobe.studies.snr.result import SnrResult
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Material:
         found: list[tuple[Run, ScoreUnder]] = []
         for run, own in self._decomposed:
             for snr in self.of("snr"):
-                scores, _ = attempt(lambda run=run, snr=snr: score_under(run.result, snr.result))  # type: ignore[misc]
+                scores, _ = attempt(score_under, run.result, snr.result)
                 for name, score in (scores or {}).items():
                     attacked = attacked_model(snr.result.results[name])
                     if attacked in ("", own):  # another model's attack says nothing of this one
@@ -160,10 +161,10 @@ def told_apart(runs: Sequence[Run], settings: Sequence[str]) -> list[str]:
     return seen
 
 
-def attempt(make: Callable[[], T]) -> tuple[T | None, str]:
-    """What `make` returns, or why it cannot be had: a report says so and goes on."""
+def attempt(make: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> tuple[T | None, str]:
+    """What `make` returns of these, or why it cannot be had: a report says so and goes on."""
     try:
-        return make(), ""
+        return make(*args, **kwargs), ""
     except SpectrobeError as error:
         return None, str(error)
 

@@ -81,7 +81,6 @@ def _priced(command: Callable[..., int], without: tuple[str, ...], price: Callab
 
 
 _FOR_MODEL = ("checkpoint", "num_classes", "mean", "std", "size", "crop", "interpolation", "allow_pickle")
-_FOR_DATA = ("class_map", "image_column", "label_column")
 
 
 def _opened(given: dict[str, Any]) -> dict[str, Any]:
@@ -90,7 +89,11 @@ def _opened(given: dict[str, Any]) -> dict[str, Any]:
 
     given["batch_size"] = options.number_or_auto(given["batch_size"])
     opened = open_both(
-        given.pop("model"), given.pop("data"), given.pop("device"), taken(given, _FOR_MODEL), taken(given, _FOR_DATA)
+        given.pop("model"),
+        given.pop("data"),
+        given.pop("device"),
+        taken(given, _FOR_MODEL),
+        taken(given, options.FOR_DATA),
     )
     return {**dict(zip(("model", "data", "device"), opened, strict=True)), **given}
 

@@ -21,7 +21,7 @@ def check_norm(norm: str) -> Norm:
     """`norm` as it is when it is "linf" or "l2", else InputError."""
     for known in get_args(Norm):
         if norm == known:
-            return known  # type: ignore[no-any-return]
+            return known  # type: ignore[no-any-return]  # one of a Literal
     raise InputError(f"expected norm 'linf' or 'l2', got {norm!r}")
 
 

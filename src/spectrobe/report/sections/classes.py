@@ -25,7 +25,7 @@ def section(material: Material) -> Section | None:
     runs = material.of("decompose")
     blocks: list[object] = []
     for run, label in zip(runs, told_apart(runs, DIFFERING), strict=True):
-        found, why = attempt(lambda run=run: class_profiles(run.result))  # type: ignore[misc]
+        found, why = attempt(class_profiles, run.result)
         blocks.append(
             _table(run, label, found, material.class_namer(run))
             if found is not None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spectrobe.figures.style import MARKERS, PALETTE, Look
+from spectrobe.figures.style import nth_look
 from spectrobe.report.blocks import Cell, Section, Table, Text
 from spectrobe.report.charts.chart import Axis, Chart, Guide, Panels, Point, Series, round_ticks, span
 from spectrobe.report.material import Material
@@ -69,7 +69,7 @@ def _chart(result: FeatureSnrResult, identity: str, view: int, injected: bool) -
             )
             ends = (float(seeds.min()), float(seeds.max()))
             points.append(Point(x, float(seeds.mean()), ends, says=says, fill="open" if injected else "full"))
-        look = Look(PALETTE[g % len(PALETTE)], MARKERS[g % len(MARKERS)])
+        look = nth_look(g)
         series.append(Series(f"group-{g}", name, look, tuple(points)))
     low, high = span(result.modulus.ravel().tolist(), zero=False, room=0.15)
     relation = tuple(result.relations.values())[view]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spectrobe.figures.style import MARKERS, PALETTE, Look
+from spectrobe.figures.style import nth_look
 from spectrobe.report.blocks import Cell, Section, Table, Text
 from spectrobe.report.charts.chart import Axis, Chart, Panels, Point, Series, Tick, round_ticks, span
 from spectrobe.report.material import Material
@@ -68,7 +68,7 @@ def _chart(result: LabelNoiseResult, identity: str, band: int, title: str, y: Ax
             )
             says = f"{rate_name(rate)}, epoch {epoch}, {title}\n{number(value, 3)} {result.unit}\n"
             points.append(Point(float(epoch), value, (low, high), says=says + interval(low, high, 3)))
-        look = Look(PALETTE[r % len(PALETTE)], MARKERS[r % len(MARKERS)])
+        look = nth_look(r)
         series.append(Series(f"rate-{r}", rate_name(rate), look, tuple(points), "solid"))
     last = int(result.epochs[-1])
     ends = ", ".join(f"{one.name} {number(one.points[-1].y)}" for one in series)
@@ -129,7 +129,7 @@ def _course(result: LabelNoiseResult, identity: str, title: str, label: str, ban
             says = f"{rate_name(rate)}, epoch {epoch}\n{title} {number(value, 3)}\n{interval(low, high, 3)}"
             ends = None if np.isnan(low) else (low, high)
             points += [] if np.isnan(value) else [Point(float(epoch), value, ends, says=says)]
-        look = Look(PALETTE[r % len(PALETTE)], MARKERS[r % len(MARKERS)])
+        look = nth_look(r)
         series.append(Series(f"rate-{r}", rate_name(rate), look, tuple(points), "solid"))
     lowest, highest = span(band.ravel().tolist(), zero=True)
     told = ", ".join(f"{one.name} {number(one.points[-1].y)}" for one in series if one.points)

@@ -51,7 +51,7 @@ def section(material: Material) -> Section | None:
     blocks: list[object] = []
     missing: dict[str, list[str]] = {}
     for run in runs:
-        found, why = attempt(lambda run=run: _strips(material, run))  # type: ignore[misc]
+        found, why = attempt(_strips, material, run)
         if found is not None:
             blocks.append(found)
         else:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spectrobe.figures.style import MARKERS, PALETTE, Look
+from spectrobe.figures.style import Look, nth_look
 from spectrobe.report.blocks import Cell, Section, Table, Text
 from spectrobe.report.charts.chart import Axis, Chart, Guide, Panels, Point, Row, Series, round_ticks, span
 from spectrobe.report.material import Material, grouped, told_apart
@@ -62,7 +62,7 @@ def _drops(runs: Sequence[Run], labels: Sequence[str], identity: str) -> Panels:
     first: ResponseResult = runs[0].result
     level = percent(first.confidence)
     kinds = list(dict.fromkeys(runs[0].result.claim.kinds))
-    looks = {kind: Look(PALETTE[k % len(PALETTE)], MARKERS[k % len(MARKERS)]) for k, kind in enumerate(kinds)}
+    looks = {kind: nth_look(k) for k, kind in enumerate(kinds)}
     charts: list[Chart] = []
     for run, label in zip(runs, labels, strict=True):
         claim: Claim = run.result.claim

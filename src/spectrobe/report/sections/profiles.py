@@ -151,7 +151,7 @@ def _differences(runs: Sequence[Run]) -> Table | None:
     for a, b in pairs:
         if a.result.model_name == b.result.model_name:
             continue
-        found, _ = attempt(lambda a=a, b=b: compare(a.result, b.result))  # type: ignore[misc]
+        found, _ = attempt(compare, a.result, b.result)
         if found is None:
             continue
         score = found.scores["signed"]

@@ -38,7 +38,7 @@ def section(material: Material) -> Section | None:
     blocks: list[object] = []
     for number_, runs in enumerate(tested(material)):
         labels = told_apart(runs, DIFFERING)
-        spectra, why = attempt(lambda runs=runs: perturbation_spectra(runs[0].result))  # type: ignore[misc]
+        spectra, why = attempt(perturbation_spectra, runs[0].result)
         blocks.append(
             Text((f"The spectra of these perturbations cannot be drawn: {why}.",), "note")
             if spectra is None

@@ -26,7 +26,7 @@ def section(material: Material) -> Section | None:
     runs = material.of("decompose")
     blocks: list[object] = []
     for run, label in zip(runs, told_apart(runs, DIFFERING), strict=True):
-        found, why = attempt(lambda run=run: unusual_images(run.result, MOST))  # type: ignore[misc]
+        found, why = attempt(unusual_images, run.result, MOST)
         blocks.append(_table(material, run, label, found) if found is not None else Text((f"{label}: {why}.",), "note"))
     return Section("unusual", "Unusual images", "Unusual images", tuple(blocks), READING) if blocks else None
 

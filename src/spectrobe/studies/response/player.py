@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -102,7 +103,7 @@ class _Batch:
         if self.player.under is not None:
             self._trying(self.player.under.condition.name, self._under)
         for item in self.player.items:
-            self._trying(item.condition.name, lambda item=item: self._perturbed(item))  # type: ignore[misc]
+            self._trying(item.condition.name, partial(self._perturbed, item))
         return ResponseRows(
             position=np.asarray(self.position, dtype=np.int64),
             ids=self.ids,

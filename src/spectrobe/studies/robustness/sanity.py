@@ -215,6 +215,6 @@ def _try_minimum(trial: _Trial, column: int, rows: Predictions) -> str:
     if not 0 < median < np.inf or condition.norm is None:
         return "no noise control, its median distance is 0 or infinite"
     held = minimum_distances(trial.rows, condition, column) > median
-    noise = trial.right(NormNoise(condition.norm, eps=median))  # type: ignore[arg-type]
+    noise = trial.right(NormNoise(condition.norm, eps=median))  # type: ignore[arg-type]  # stored as text
     trial.warnings += check_control(held, noise, condition.name)
     return f"noise of the median norm, {median:.4g}"

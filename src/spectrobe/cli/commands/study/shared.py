@@ -63,9 +63,6 @@ def _training(
     """What comes after them."""
 
 
-_FOR_DATA = ("class_map", "image_column", "label_column")
-
-
 def study_command(name: str, figure: str, own: Callable[..., dict[str, Any]]) -> Callable[..., int]:
     """The command of a study: the arguments and options of all studies, and those of `own`, whose text it is.
 
@@ -81,7 +78,7 @@ def study_command(name: str, figure: str, own: Callable[..., dict[str, Any]]) ->
 
         terminal, out, data = Terminal(given.pop("quiet"), given.pop("json")), given.pop("out"), given.pop("data")
         asked = {
-            **own(**taken(given, [one.name for one in parameters(own)])), "for_data": taken(given, _FOR_DATA),
+            **own(**taken(given, [one.name for one in parameters(own)])), "for_data": taken(given, options.FOR_DATA),
             "batch_size": given.pop("batch"), "budget_only": given.pop("budget"),
         }  # fmt: skip
         with run_folder(out, f"study-{words}", data) as folder:
