@@ -118,7 +118,7 @@ class Measuring:
     def decompose(self, name: str, absence: str) -> sb.DecomposeResult:
         """The exact table of one absence."""
         return sb.decompose(
-            fast(self._model(name)), self.data, bands=8, value="usable-information", absence=absence, design="exact",
+            self._model(name), self.data, bands=8, value="usable-information", absence=absence, design="exact",
             images=self.sizes.images, precision="float32", batch_size=self.batch, device=self.device,
             out=self.out / name / f"decompose-{absence}",
         )  # fmt: skip
@@ -130,7 +130,7 @@ class Measuring:
         if what == "attacks":
             perturbations = [stopping(spec.build(model)) for spec in parse_perturbations(sizes.attacks)]
         elif what == "corruptions":
-            model, perturbations = fast(model), self._kept_corruptions()
+            perturbations = self._kept_corruptions()
         else:
             perturbations = sizes.minimum_norm if what == "minimum-norm" else sizes.band_noise
         images = {"corruptions": sizes.corruption_images, "minimum-norm": sizes.minimum_norm_images}
@@ -168,7 +168,7 @@ class Measuring:
         path = self.out / name / "published.json"
         if not path.exists():
             x, y = self.images(self.sizes.images)
-            found = sb.published.decompose(fast(self._model(name)), x, y, bands=8, batch_size=PUBLISHED_BATCH)
+            found = sb.published.decompose(self._model(name), x, y, bands=8, batch_size=PUBLISHED_BATCH)
             write(path, json_text({"score": found.score, "profile": found.profile}).encode())
         return float(json.loads(path.read_text())["score"])
 
@@ -204,7 +204,7 @@ class Measuring:
         return mean_estimate(torch.cat(norms).double().numpy())
 
     def _model(self, name: str) -> Any:
-        return sb.open_model(self.string(name))
+        return fast(sb.open_model(self.string(name)))
 
     def _try(self, what: str, part: Callable[[], Any]) -> None:
         start = time.monotonic()

@@ -77,7 +77,7 @@ class TestStoppingPGD:
 
 class TestFastModel:
     @pytest.mark.parametrize("make", [SmallResNet, PlainCNN])
-    def test_answers_as_the_module_in_any_batch(self, make: type[nn.Module]) -> None:
+    def test_answers_as_the_module_in_any_batch(self, make: type[nn.Module], monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.importorskip("onnxruntime")
         torch.manual_seed(0)
         net, x = make(10, 8), pixels(9, (3, 32, 32))  # type: ignore[call-arg]  # classes, width
@@ -89,10 +89,27 @@ class TestFastModel:
         with plain.prepared(CPU) as forward, torch.inference_mode():
             expected = forward(x)
         with model.prepared(CPU) as forward:
-            assert forward.func is fast._answer  # type: ignore[attr-defined]
+            without, differentiable = forward.args  # type: ignore[attr-defined]
+            assert without.func is fast._answer and differentiable is model._faster[1]
+            monkeypatch.setattr(fast, "CHUNK", 4)  # seven images in two
             found = torch.cat([forward(x[:2]), forward(x[2:].contiguous(memory_format=torch.channels_last))])
+            assert not found.requires_grad
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
         assert net.training  # it comes back as it was
+
+    @pytest.mark.parametrize("make", [SmallResNet, PlainCNN])
+    def test_gradients_are_the_modules(self, make: type[nn.Module]) -> None:
+        torch.manual_seed(0)
+        net = make(10, 8)  # type: ignore[call-arg]  # classes, width
+        net(pixels(64, (3, 32, 32)))  # batch norms that are not those of a new network
+        plain, gradients = ModuleModel(net, "net", n_classes=10), []
+        for model in (plain, fast.fast(plain)):
+            x = pixels(9, (3, 32, 32)).requires_grad_(True)
+            with model.prepared(CPU) as forward:
+                logits = forward(x)
+                gradients += torch.autograd.grad(logits.logsumexp(1).sum(), x)
+        assert not any(isinstance(part, nn.BatchNorm2d) for part in fast.fuse(net.eval()).modules())
+        torch.testing.assert_close(gradients[1], gradients[0], atol=1e-6, rtol=1e-3)
 
     def test_what_cannot_be_exported_or_answers_otherwise_is_torchs(self, monkeypatch: pytest.MonkeyPatch) -> None:
         class Unsteady(nn.Module):
