@@ -86,10 +86,12 @@ def test_commands_that_pages_show_exist_with_their_options(page: Path) -> None:
     for words in commands(page):
         if not words[1:] or words[1].startswith("-"):
             continue
-        command = known.commands.get(words[1])  # type: ignore[attr-defined]
-        assert command is not None, f"{' '.join(words)}: no such command"
+        command, rest = known, words[1:]
+        while rest and (inside := getattr(command, "commands", None)) is not None:
+            command, rest = inside.get(rest[0]), rest[1:]
+            assert command is not None, f"{' '.join(words)}: no such command"
         try:
-            command.make_context(words[1], [word for word in words[2:] if word != "..."], resilient_parsing=False)
+            command.make_context(words[1], [word for word in rest if word != "..."], resilient_parsing=False)
         except typer.Exit:
             continue  # --help
         except Exception as error:

@@ -63,7 +63,8 @@ def test_so_does_a_poster(size: tuple[int, int], browser: Any, runs: Path, tmp_p
 @pytest.mark.parametrize("size, scheme", [(DESKTOP, "light"), (PHONE, "dark")], ids=["desktop", "phone, dark"])
 def test_so_does_response_against_spectrum(size: tuple[int, int], scheme: str, browser: Any, tmp_path: Path) -> None:
     model, data = one_band(20)
-    path = Path(sb.report(measure(model, data, ripples()), tmp_path / "response.html", photographs=0))
+    measured = measure(model, data, ripples(), heat_map=2.0, heat_map_step=1)
+    path = Path(sb.report(measured, tmp_path / "response.html", photographs=0))
     with visit(browser, path, size, color_scheme=scheme) as found:
         page = found.page
         assert found.console == []
@@ -76,6 +77,10 @@ def test_so_does_response_against_spectrum(size: tuple[int, int], scheme: str, b
             assert not any(series.nth(i).is_visible() for i in range(drawn))
         told = page.locator("#prediction svg desc").all_text_contents()
         assert len(told) == 4 and all(told)  # two panels, and the errors for a desktop and a phone
+        waves = page.locator("#heat-map .wave")
+        waves.nth(3).scroll_into_view_if_needed()
+        waves.nth(3).hover()
+        assert "error rate" in page.locator("#tip").inner_text() and "95%" in page.locator("#tip").inner_text()
         page.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
         assert axe(page) == []
 

@@ -9,19 +9,31 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.torch import save_file
 
 import spectrobe as sb
 from spectrobe.engine.store import RunFolder
 from spectrobe.errors import InputError, RunFolderError
 from spectrobe.report.runs import open_runs
+from spectrobe.report.unfinished import Progress
+from spectrobe.studies.feature_snr.settings import Settings as SnrSettings
 from spectrobe.studies.kinds import kind_of
 from tests.report.cases import PLAIN, coarse, labelled, reported
+from tests.studies.label_noise.cases import made_by_hand, stored
 from tests.studies.response.cases import measure, one_band, ripples
+from tests.toys import labels_of, linear, pixels
 
 
 def rewritten(folder: Path, name: str, **changes: Any) -> None:
     content = json.loads((folder / name).read_text())
     (folder / name).write_text(json.dumps(content | changes))
+
+
+def described(settings: Any) -> dict[str, Any]:
+    """The identity of a study that trains, as run.json has it."""
+    images = {"name": "digits", "images": 100, "digest": "0"}
+    plain = {"precision": "auto", "demo": False}
+    return {"settings": settings.to_dict() | plain, "train": images, "held_out": images, "execution": {}}
 
 
 @pytest.fixture
@@ -147,6 +159,77 @@ class TestUnfinished:
         page = reported(copy, tmp_path)
         assert "None of these runs has a result yet." in page.text
         assert "this run is not finished (0 of 60 images); an interval needs at least 2 images" in page.text
+
+    def test_a_track_shows_the_checkpoints_that_are_measured(self, tmp_path: Path) -> None:
+        nets = {f"epoch={k}": linear(seed=1, scale=0.5 * (k + 1)) for k in (0, 2, 10)}
+        for name, net in nets.items():
+            save_file(net.state_dict(), tmp_path / f"{name}.safetensors")
+        x = pixels(20)
+        settings: dict[str, Any] = {"bands": 3, "precision": "float32", "batch_size": 32}
+        out = tmp_path / "run"
+        whole = sb.track(linear(), (x, labels_of(nets["epoch=10"], x)), tmp_path, **settings, out=out)
+        (out / "result.json").unlink()
+        assert open_runs(out)[0].result.names == whole.names
+        (out / whole.folders[1] / "result.json").unlink()
+        [run] = open_runs(out)
+        assert str(run.progress) == "2 of 3 checkpoints" and run.result.names == ("epoch=0", "epoch=10")
+        assert np.array_equal(run.result.shapley, whole.shapley[[0, 2]])
+        assert np.array_equal(run.result.change.difference, whole.change.difference)  # type: ignore[union-attr]
+        text = reported(out, tmp_path).text
+        assert "this run is not finished (2 of 3 checkpoints); what is there is shown" in text
+        assert "over checkpoints: Sequential (unfinished: 2 of 3 checkpoints)" in text
+        for folder in whole.folders:
+            (out / folder / "result.json").unlink(missing_ok=True)
+        assert "no checkpoint is measured yet" in reported(out, tmp_path).text
+
+    def test_label_noise_shows_the_trainings_begun(self, tmp_path: Path) -> None:
+        made = made_by_hand(seeds=2)
+        folder = RunFolder(tmp_path / "run", rows="readings")
+        folder.write_json("run.json", {"command": "label_noise", "identity": described(made.settings)})
+        assert open_runs(folder.path)[0].progress == Progress(
+            0, 4, "its curves compare trainings and are drawn once all are done", "trainings"
+        )
+        for shard in (*range(4), 4, 5, 8):  # rate 0: both seeds, the second to epoch 2; rate .8: one epoch
+            rate, (seed, epoch) = made.rates[shard // 8], divmod(shard % 8, 4)
+            folder.write_shard(shard, stored(rate, seed, epoch + 1).columns(), {})
+        [run] = open_runs(folder.path)
+        assert run.result is None and str(run.progress) == "1 of 4 trainings"
+        told = [(one.name, one.epochs) for one in run.progress.trainings]  # type: ignore[union-attr]
+        assert told == [
+            ("0% of the labels wrong, seed 0", 4), ("0% of the labels wrong, seed 1", 2),
+            ("80% of the labels wrong, seed 0", 1),
+        ]  # fmt: skip
+        last = stored(0, 1, 2)
+        accuracy, gain = run.progress.trainings[1].numbers.values()  # type: ignore[union-attr]
+        assert (accuracy.value, gain.value) == (last.right.mean(), pytest.approx(last.gain.mean()))
+        assert accuracy.low < accuracy.value < accuracy.high and gain.low < gain.value < gain.high
+        page = reported(folder.path, tmp_path)
+        assert (
+            "1 of 4 trainings); its curves compare trainings and are drawn once all are done; those begun" in page.text
+        )
+        assert "label_noise, 1 of 4 trainings; 95% intervals over images" in page.text and "epoch 2 of 4" in page.text
+
+    def test_feature_snr_shows_the_trainings_measured(self, tmp_path: Path) -> None:
+        settings = SnrSettings.of(4, "0-1,2-3", "resnet:8", 3, 64, 0.1, seeds=1, perturbations="fog:1,contrast:1")
+        folder = RunFolder(tmp_path / "run", rows="predictions")
+        folder.write_json("run.json", {"command": "feature_snr", "identity": described(settings)})
+        right = np.zeros((10, 6), dtype=np.uint8)  # intact and two perturbations, on own bands and on all
+        right[:8, 0], right[:6, 1], right[:2, 2], right[:, 3:] = 1, 1, 1, 1
+        folder.write_shard(2, {"id": list(map(str, range(10))), "right": right}, {})
+        [run] = open_runs(folder.path)
+        assert str(run.progress) == "1 of 4 trainings"
+        [one] = run.progress.trainings  # type: ignore[union-attr]
+        assert (one.name, one.done) == ("group-0-injected-seed-0", True)
+        assert [number.value for number in one.numbers.values()] == [0.8, pytest.approx(0.4)]
+        assert "group-0-injected-seed-0" in reported(folder.path, tmp_path).text
+
+    def test_trainings_whose_rows_are_damaged(self, tmp_path: Path) -> None:
+        settings = SnrSettings.of(4, "0-1,2-3", "resnet:8", 3, 64, 0.1, seeds=1, perturbations="fog:1")
+        folder = RunFolder(tmp_path / "run", rows="predictions")
+        folder.write_json("run.json", {"command": "feature_snr", "identity": described(settings)})
+        folder.write_shard(0, {"id": ["a"]}, {})
+        [run] = open_runs(folder.path)
+        assert run.result is None and "nothing can be read yet" in run.progress.why  # type: ignore[union-attr]
 
     def test_a_kind_that_cannot_be_shown_in_part(self, copy: Path) -> None:
         (copy / "result.json").unlink()

@@ -54,7 +54,15 @@ def all_of(section: Section, kind: type) -> list[Any]:
 
 
 def test_label_noise_panels_show_the_profile(noisy: LabelNoiseResult) -> None:
-    panels, outcomes = all_of(section_of(label_noise, noisy), Panels)
+    panels, shares, outcomes = all_of(section_of(label_noise, noisy), Panels)
+    for band, chart in enumerate(shares.charts):
+        for r, series in enumerate(chart.series):
+            of_seeds = noisy.shares[r, :, :, band]
+            assert [point.y for point in series.points] == of_seeds.mean(axis=0).tolist()
+            assert [point.y_interval for point in series.points] == list(
+                zip(of_seeds.min(axis=0).tolist(), of_seeds.max(axis=0).tolist(), strict=True)
+            )
+    assert shares.intervals == "Bars: from the lowest to the highest of 3 seeds, no interval; points: means over seeds."
     assert len(panels.charts) == 3 and panels.legend
     assert [chart.title[:8] for chart in panels.charts] == ["band 0: ", "band 1: ", "band 2: "]
     for band, chart in enumerate(panels.charts):
@@ -70,10 +78,18 @@ def test_a_score_that_is_not_defined_is_left_out(noisy: LabelNoiseResult) -> Non
     band = np.array(noisy.score_band)
     band[:, 1, 0] = np.nan
     band[1:, 1, 1] = np.nan  # one seed: a mean and no interval
-    _, outcomes = all_of(section_of(label_noise, replace(noisy, score_band=band)), Panels)
+    *_, outcomes = all_of(section_of(label_noise, replace(noisy, score_band=band)), Panels)
     points = outcomes.charts[1].series[1].points
     assert [point.x for point in points] == [2, 3, 4] and points[0].y_interval is None
     assert outcomes.table.rows[4][3].text == "not defined"
+
+
+def test_a_share_that_is_not_defined_is_left_out(noisy: LabelNoiseResult) -> None:
+    shapley = np.array(noisy.shapley)
+    shapley[1, 2, 0] = -1  # one seed of the second rate has nothing above 0 after its first epoch
+    _, shares, _ = all_of(section_of(label_noise, replace(noisy, shapley=shapley)), Panels)
+    assert [point.x for point in shares.charts[0].series[1].points] == [2, 3, 4]
+    assert shares.table.rows[4][2].text == "not defined"
 
 
 def test_label_noise_table_names_departures(noisy: LabelNoiseResult) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from spectrobe.figures.band_strip_figure import band_strip
     from spectrobe.figures.label_noise_figure import label_noise
     from spectrobe.figures.overview_figure import overview
+    from spectrobe.figures.prediction_figure import prediction
     from spectrobe.figures.profile_figure import profile
     from spectrobe.figures.response_figure import response
     from spectrobe.figures.response_spectra_figure import response_spectra
@@ -30,6 +31,7 @@ __all__ = [
     "band_strip",
     "label_noise",
     "overview",
+    "prediction",
     "profile",
     "response",
     "response_spectra",
@@ -48,6 +50,7 @@ _HOME = {
     "band_strip": "band_strip_figure",
     "label_noise": "label_noise_figure",
     "overview": "overview_figure",
+    "prediction": "prediction_figure",
     "profile": "profile_figure",
     "response": "response_figure",
     "response_spectra": "response_spectra_figure",

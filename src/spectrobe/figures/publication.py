@@ -21,6 +21,7 @@ from spectrobe.studies.kinds import kind_of
 
 KINDS = {
     "label_noise": "label_noise",
+    "prediction": "response",
     "profile": "decompose",
     "response": "response",
     "response_spectra": "response",

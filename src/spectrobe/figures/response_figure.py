@@ -14,6 +14,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from spectrobe.errors import InputError
 from spectrobe.figures.octaves import finish_octaves
+from spectrobe.figures.prediction_figure import draw_drops
 from spectrobe.figures.profile_figure import draw_profile
 from spectrobe.figures.profile_figure import frequency_axis as band_axis
 from spectrobe.figures.style import (
@@ -23,7 +24,6 @@ from spectrobe.figures.style import (
     PALETTE,
     figure_of,
     name_intervals,
-    nth_look,
     restyle,
     styled,
 )
@@ -209,30 +209,15 @@ def _draw_heat_map(ax: Axes, result: ResponseResult) -> None:
 
 
 def _draw_claim(ax: Axes, result: ResponseResult) -> None:
-    """Measured against predicted drops of accuracy, held out, a marker for each kind."""
+    """Measured against predicted drops of accuracy; how far off response times spectrum and the best baseline are."""
     claim = result.claim
     if claim is None:
         return
-    predicted = claim.predictions[MASKING].predicted
-    most = max(float(claim.drop_interval.max()), 0.05)
-    ax.plot([0, most], [0, most], color=INK, linewidth=0.6, label="as predicted")
-    for k, kind in enumerate(dict.fromkeys(claim.kinds)):
-        some = np.asarray([one == kind for one in claim.kinds])
-        look = nth_look(k)
-        low, high = claim.drop_interval[some].T
-        ax.vlines(predicted[some], low, high, color=look.color, linewidth=0.7, alpha=0.6)
-        ax.plot(
-            predicted[some], claim.drop[some], look.marker, color=look.color, markersize=3, linestyle="", label=kind
-        )
-    widest = 1.08 * max(float(np.nanmax(predicted)), 0.05)
-    ax.set_xlim(-0.03 * widest, widest)
-    ax.set_xlabel("predicted drop of accuracy, held out")
-    ax.set_ylabel("measured drop")
+    draw_drops(ax, claim, MASKING)
     best = claim.verdicts[MASKING].best_baseline
     error, other = (claim.predictions[name].error.value for name in (MASKING, best))
     title = f"Sensitivity x spectrum: off by {error:.3f},\nbest baseline ({best}): by {other:.3f}"
     ax.set_title(title, size=8, weight="normal", pad=6)
-    ax.legend(loc="upper left", handlelength=1.2, handletextpad=0.4, borderaxespad=0.2)
 
 
 def _draw_profile(ax: Axes, profile: DecomposeResult) -> None:

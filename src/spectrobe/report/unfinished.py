@@ -8,30 +8,37 @@ from typing import Any
 
 from spectrobe.engine.store import RunFolder
 from spectrobe.errors import InputError, SpectrobeError
+from spectrobe.studies.training.so_far import TrainingSoFar
 
 _FEWEST = 2  # images that an interval needs
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Images done, of how many; why: why there is nothing to show yet, empty otherwise."""
+    """So many done, of how many; unit: of what.
+
+    why: why there is no result to show yet, empty otherwise.   trainings: of a study that trains, those begun.
+    """
 
     done: int
     of: int
     why: str = ""
+    unit: str = "images"
+    trainings: tuple[TrainingSoFar, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.done:,} of {self.of:,} images"
+        return f"{self.done:,} of {self.of:,} {self.unit}"
 
 
 def unfinished(path: str, about: Mapping[str, Any]) -> tuple[Any, Progress]:
     """The result so far, or None; and how far the run has come."""
-    of = len(about.get("images") or ())
-    summed_up = _SO_FAR.get(str(about.get("command")))
-    if summed_up is None:
-        return None, Progress(0, of, "runs of this kind are shown once they are finished")
+    command, of = str(about.get("command")), len(about.get("images") or ())
     try:
-        result, done = summed_up(path, about)
+        if command in _OF_PARTS:
+            return _OF_PARTS[command](path, about)
+        if command not in _SO_FAR:
+            return None, Progress(0, of, "runs of this kind are shown once they are finished")
+        result, done = _SO_FAR[command](path, about)
     except (SpectrobeError, KeyError, TypeError, ValueError) as error:
         return None, Progress(0, of, f"nothing can be read yet ({error})")
     if done < _FEWEST:
@@ -118,9 +125,57 @@ def _response(path: str, about: Mapping[str, Any]) -> tuple[Any, int]:
     return replace(result, _folder=run), len(rows)
 
 
+def _track(path: str, about: Mapping[str, Any]) -> tuple[Any, Progress]:
+    """The checkpoints that are measured, in their order."""
+    from spectrobe.studies.decompose.result import DecomposeResult
+    from spectrobe.studies.track.files import folder_name
+    from spectrobe.studies.track.result import of_checkpoints
+
+    listed, found = about["checkpoints"], []
+    for name, one in listed.items():
+        own = RunFolder(f"{path}/{folder_name(name, one['sha256'])}")
+        if own.exists("result.json"):
+            found.append((name, one["file"], DecomposeResult.from_dict(own.read_json("result.json"), own)))
+    if not found:
+        return None, Progress(0, len(listed), "no checkpoint is measured yet", "checkpoints")
+    return of_checkpoints(about["identity"]["model"], found), Progress(len(found), len(listed), unit="checkpoints")
+
+
+def _label_noise(path: str, about: Mapping[str, Any]) -> tuple[Any, Progress]:
+    from spectrobe.studies.label_noise.settings import Settings
+    from spectrobe.studies.label_noise.so_far import trainings_so_far
+    from spectrobe.studies.training.readings import FOLDER
+
+    settings = Settings.from_dict(about["identity"]["settings"])
+    found = trainings_so_far(RunFolder(path, rows=FOLDER), settings)
+    return None, _of_trainings(found, len(settings.rates) * settings.seeds)
+
+
+def _feature_snr(path: str, about: Mapping[str, Any]) -> tuple[Any, Progress]:
+    from spectrobe.studies.feature_snr.conditions import FOLDER, conditions, trainings_so_far
+    from spectrobe.studies.feature_snr.settings import Settings
+
+    settings = Settings.from_dict(about["identity"]["settings"])
+    found = trainings_so_far(RunFolder(path, rows=FOLDER), settings)
+    return None, _of_trainings(found, len(conditions(settings)))
+
+
+def _of_trainings(found: list[TrainingSoFar], of: int) -> Progress:
+    """What such a study is about compares trainings, and is said once all are there."""
+    why = "its curves compare trainings and are drawn once all are done" + "; those begun are below" * bool(found)
+    return Progress(sum(one.done for one in found), of, why, "trainings", tuple(found))
+
+
 _SO_FAR: dict[str, Callable[[str, Mapping[str, Any]], tuple[Any, int]]] = {
     "decompose": _decompose,
     "response": _response,
     "robustness": _robustness,
     "snr": _snr,
 }
+"""Studies of images: the result of those that are done, and how many these are."""
+_OF_PARTS: dict[str, Callable[[str, Mapping[str, Any]], tuple[Any, Progress]]] = {
+    "feature_snr": _feature_snr,
+    "label_noise": _label_noise,
+    "track": _track,
+}
+"""Studies of trainings and checkpoints."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,7 +31,9 @@ def section(material: Material) -> Section | None:
     for number_, run in enumerate(material.of("label_noise")):
         result: LabelNoiseResult = run.result
         identity = f"label-noise-{number_}"
-        blocks += [Text((result.sentence(), f"{RULE} {intervals(result)}")), _panels(result, identity)]
+        blocks.append(Text((result.sentence(), f"{RULE} {intervals(result)}")))
+        blocks.append(_panels(result, _Curves.of_profile(result), identity))
+        blocks.append(_panels(result, _Curves.of_shares(result), f"{identity}-share"))
         blocks += [_outcomes(result, f"{identity}-outcome"), _table(result)]
     return Section("label-noise", "Label noise", "Under label noise", tuple(blocks), READING) if blocks else None
 
@@ -40,58 +43,85 @@ def rate_name(rate: float) -> str:
     return "clean labels" if rate == 0 else f"{percent(rate)} wrong"
 
 
-def _panels(result: LabelNoiseResult, identity: str) -> Panels:
-    low, high = span([*result.profile_low.ravel().tolist(), *result.profile_high.ravel().tolist()], zero=True)
-    y = Axis(f"Shapley value ({result.unit})", low, high, round_ticks(low, high, 5))
+@dataclass(frozen=True)
+class _Curves:
+    """A number of each rate, epoch and band, (R, E, M), with the ends of its bars.
+
+    title: of the panels, in front of the network.   label: of the axis.   unit: behind a number.   bars: what they are.
+    """
+
+    title: str
+    label: str
+    unit: str
+    bars: str
+    value: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+    @classmethod
+    def of_profile(cls, result: LabelNoiseResult) -> _Curves:
+        level = percent(result.settings.confidence)
+        return cls(
+            "Shapley value of each band", f"Shapley value ({result.unit})", f" {result.unit}",
+            f"simultaneous {level} intervals over {over(result)}", result.profile, result.profile_low,
+            result.profile_high,
+        )  # fmt: skip
+
+    @classmethod
+    def of_shares(cls, result: LabelNoiseResult) -> _Curves:
+        """NaN where one seed has nothing above 0."""
+        shares, seeds = result.shares, result.settings.seeds
+        bars = f"from the lowest to the highest of {seeds} seeds, no interval" if seeds > 1 else "none, with one seed"
+        return cls(
+            "Share of each band in the profile", "share of the profile", "", bars, shares.mean(axis=1),
+            shares.min(axis=1), shares.max(axis=1),
+        )  # fmt: skip
+
+
+def _panels(result: LabelNoiseResult, curves: _Curves, identity: str) -> Panels:
+    low, high = span([*curves.low.ravel().tolist(), *curves.high.ravel().tolist()], zero=True)
+    y = Axis(curves.label, low, high, round_ticks(low, high, 5))
     charts = [
-        _chart(result, f"{identity}-{band}", band, f"band {band}: {place} cycles/pixel", y)
+        _chart(result, curves, f"{identity}-{band}", band, f"band {band}: {place} cycles/pixel", y)
         for band, place in enumerate(places(result.bands))
     ]
-    level = percent(result.settings.confidence)
     return Panels(
         identity=identity,
-        title=f"Shapley value of each band over epochs: {result.model_name}, {result.settings.seeds} seeds a rate",
+        title=f"{curves.title} over epochs: {result.model_name}, {result.settings.seeds} seeds a rate",
         charts=tuple(charts),
-        table=_bands(result, level),
+        table=_bands(result, curves),
         legend="Labels",
-        intervals=f"Bars: simultaneous {level} intervals over {over(result)}; points: means over seeds.",
+        intervals=f"Bars: {curves.bars}; points: means over seeds.",
     )
 
 
-def _chart(result: LabelNoiseResult, identity: str, band: int, title: str, y: Axis) -> Chart:
+def _chart(result: LabelNoiseResult, curves: _Curves, identity: str, band: int, title: str, y: Axis) -> Chart:
     series = []
     for r, rate in enumerate(result.rates):
         points = []
         for e, epoch in enumerate(result.epochs.tolist()):
-            value, low, high = (
-                float(part[r, e, band]) for part in (result.profile, result.profile_low, result.profile_high)
-            )
-            says = f"{rate_name(rate)}, epoch {epoch}, {title}\n{number(value, 3)} {result.unit}\n"
+            value, low, high = (float(part[r, e, band]) for part in (curves.value, curves.low, curves.high))
+            if np.isnan(value):
+                continue
+            says = f"{rate_name(rate)}, epoch {epoch}, {title}\n{number(value, 3)}{curves.unit}\n"
             points.append(Point(float(epoch), value, (low, high), says=says + interval(low, high, 3)))
-        look = nth_look(r)
-        series.append(Series(f"rate-{r}", rate_name(rate), look, tuple(points), "solid"))
-    last = int(result.epochs[-1])
-    ends = ", ".join(f"{one.name} {number(one.points[-1].y)}" for one in series)
+        series.append(Series(f"rate-{r}", rate_name(rate), nth_look(r), tuple(points), "solid"))
+    ends = ", ".join(f"{one.name} {number(one.points[-1].y)}" for one in series if one.points)
     return Chart(
-        identity=identity, title=title, description=f"{title}, at epoch {last}: {ends}.",
+        identity=identity, title=title, description=f"{title}, at the last epoch: {ends or NOT_DEFINED}.",
         x=_epochs(result), y=y, series=tuple(series), table=Table("", (), ()), small=True,
     )  # fmt: skip
 
 
-def _bands(result: LabelNoiseResult, level: str) -> Table:
+def _bands(result: LabelNoiseResult, curves: _Curves) -> Table:
     rows = []
     for r, rate in enumerate(result.rates):
         for e, epoch in enumerate(result.epochs.tolist()):
-            cells = [
-                Cell(number(value, 3), value, interval(low, high, 3))
-                for value, low, high in zip(
-                    result.profile[r, e].tolist(), result.profile_low[r, e].tolist(),
-                    result.profile_high[r, e].tolist(), strict=True,
-                )
-            ]  # fmt: skip
+            each = zip(curves.value[r, e], curves.low[r, e], curves.high[r, e], strict=True)
+            cells = [_estimate(float(value), float(low), float(high), digits=3) for value, low, high in each]
             rows.append((Cell(rate_name(rate), rate), Cell(str(epoch), epoch), *cells))
     columns = ("labels", "epoch", *(f"{band}: {place}" for band, place in enumerate(places(result.bands))))
-    caption = f"Shapley values ({result.unit}), means over seeds with simultaneous {level} intervals"
+    caption = f"{curves.label}, means over seeds; behind them {curves.bars}"
     return Table(caption, columns, tuple(rows), frozenset(range(1, len(columns))))
 
 
@@ -146,8 +176,10 @@ def _epochs(result: LabelNoiseResult) -> Axis:
     return Axis("epoch", 0.5, last + 0.5, tuple(Tick(float(at), str(at)) for at in shown))
 
 
-def _estimate(value: float, low: float, high: float) -> Cell:
-    return Cell(NOT_DEFINED, float("-inf")) if np.isnan(value) else Cell(number(value), value, interval(low, high))
+def _estimate(value: float, low: float, high: float, digits: int = 2) -> Cell:
+    if np.isnan(value):
+        return Cell(NOT_DEFINED, float("-inf"))
+    return Cell(number(value, digits), value, interval(low, high, digits))
 
 
 def _left(found: Sequence[Departure], rate: float) -> str:

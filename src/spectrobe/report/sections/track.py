@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from spectrobe.report.blocks import Cell, Section, Table, Text
 from spectrobe.report.charts.chart import Axis, Chart, Interval, Panels, Point, Series, Tick, round_ticks, span
-from spectrobe.report.material import Material
+from spectrobe.report.material import Material, model_label
 from spectrobe.report.numbers import estimate_cell, interval, number, places
 from spectrobe.studies.words import percent
 
@@ -46,8 +46,8 @@ def _panels(material: Material, run: Run, identity: str) -> Panels:
     ]
     level = percent(first.confidence)
     return Panels(
-        identity=identity, title=f"Shapley value of each band over checkpoints: {run.model_name}", charts=tuple(charts),
-        table=_bands(result, level),
+        identity=identity, title=f"Shapley value of each band over checkpoints: {model_label(run)}",
+        charts=tuple(charts), table=_bands(result, level),
         intervals=f"Bars: {level} intervals over {first.n_images:,} images, each band alone.",
     )  # fmt: skip
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
 
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 
 from spectrobe.bands import BandPartition
 from spectrobe.engine.progress import Progress
+from spectrobe.studies.feature_snr.conditions import FOLDER, Condition, conditions
 from spectrobe.studies.feature_snr.groups import CONTRAST, View
 from spectrobe.studies.feature_snr.injected import inject, refuse_unreachable
 from spectrobe.studies.feature_snr.result import FeatureSnrResult, summarise
@@ -89,19 +89,10 @@ def feature_snr(
     )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class _Condition:
-    """One training. group: of bands.   injected: whether training images hold injected noise.   seed: its number."""
-
-    group: int
-    injected: bool
-    seed: int
-
-
 class _Study(TrainingStudy[Settings, FeatureSnrResult]):
     """One call."""
 
-    kind, rows = "feature_snr", "predictions"
+    kind, rows = "feature_snr", FOLDER
     batch_size = 500
 
     def prepare(self) -> None:
@@ -115,12 +106,7 @@ class _Study(TrainingStudy[Settings, FeatureSnrResult]):
         self.views = [View.of(split.train.pixels, groups, band) for band in (*range(groups.n_bands), None)]
         if settings.inject_db is not None:
             refuse_unreachable(split.train.pixels, split.train.ids, settings.inject_db, groups, settings.seed)
-        self.conditions = [
-            _Condition(group, injected, s)
-            for injected in (False, True)[: 1 + (settings.inject_db is not None)]
-            for s in range(settings.seeds)
-            for group in range(groups.n_bands)
-        ]
+        self.conditions = conditions(settings)
 
     @property
     def size(self) -> Size:
@@ -194,10 +180,9 @@ class _Study(TrainingStudy[Settings, FeatureSnrResult]):
         noisy, told = inject(train.pixels, train.ids, settings.inject_db, group, settings.groups, settings.seed)
         return View.of(noisy, settings.groups, group).all(noisy), told
 
-    def _job(self, one: _Condition, pixels: Tensor) -> Job:
-        name = f"{self.settings.names[one.group].replace(' ', '-')}{'-injected' * one.injected}-seed-{one.seed}"
+    def _job(self, one: Condition, pixels: Tensor) -> Job:
         labels = self.split.train.labels
-        return Job(name, self.training_seed(one.seed), pixels, labels, torch.zeros(len(labels)) > 0)
+        return Job(one.name(self.settings), self.training_seed(one.seed), pixels, labels, torch.zeros(len(labels)) > 0)
 
     def _measure(self, net: nn.Module, group: int, told: Mapping[str, float]) -> dict[str, Any]:
         """A row an image: right or wrong on images of the same bands and of all bands, (2, 1 + P) of them."""

@@ -61,6 +61,11 @@ class Settings:
         recipe = Recipe.of(arch, epochs, batch_size, rate)
         return cls(_ascending(rates), kind, seeds, recipe, BandPartition.of(bands), **more)
 
+    def shards(self, r: int, s: int) -> range:
+        """The shards of the epochs of a training: number r of the rates, number s of the seeds."""
+        first = (r * self.seeds + s) * self.recipe.epochs
+        return range(first, first + self.recipe.epochs)
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
         own = {name: getattr(self, name) for name in _PLAIN}

@@ -122,7 +122,7 @@ class _Study(TrainingStudy[Settings, LabelNoiseResult]):
         """Rates take turns, so that seeds are complete one by one."""
         each = [(r, s) for s in range(self.settings.seeds) for r in range(len(self.settings.rates))]
         for number, (r, s) in enumerate(each, start=1):
-            job, shards = self._job(r, s), self._shards(r, s)
+            job, shards = self._job(r, s), self.settings.shards(r, s)
             kept = set(self.run.store.shards()) & set(shards)
             if len(kept) == len(shards):
                 progress.advance(budget.of_training + len(shards) * budget.forward_passes)
@@ -137,7 +137,7 @@ class _Study(TrainingStudy[Settings, LabelNoiseResult]):
         """The result of all readings."""
         settings, split, size = self.settings, self.split, self.size
         stored = [
-            [[Stored.read(self.run.store, shard) for shard in self._shards(r, s)] for s in range(settings.seeds)]
+            [[Stored.read(self.run.store, shard) for shard in settings.shards(r, s)] for s in range(settings.seeds)]
             for r in range(len(settings.rates))
         ]
         facts = {
@@ -162,12 +162,6 @@ class _Study(TrainingStudy[Settings, LabelNoiseResult]):
             f"rate-{self.settings.rates[r]:g}-seed-{s}", self.training_seed(s), self.split.train.pixels,
             torch.tensor(noise.labels), torch.tensor(noise.changed),
         )  # fmt: skip
-
-    def _shards(self, r: int, s: int) -> range:
-        """The shards of a training's epochs."""
-        epochs = self.settings.recipe.epochs
-        first = (r * self.settings.seeds + s) * epochs
-        return range(first, first + epochs)
 
     def _train(self, workshop: Workshop, job: Job, s: int, shards: range, progress: Progress) -> None:
         """One training, from where it is; anew where a reading was lost that its checkpoint is past."""

@@ -31,8 +31,13 @@ class Checkpoint:
 
     @property
     def folder(self) -> str:
-        """Its run's folder below that of the whole: another file of the same name has another."""
-        return f"checkpoints/{re.sub(r'[^A-Za-z0-9._=-]+', '-', self.name).strip('.-') or 'weights'}-{self.sha256[:8]}"
+        """Its run's folder below that of the whole."""
+        return folder_name(self.name, self.sha256)
+
+
+def folder_name(name: str, sha256: str) -> str:
+    """The folder of a checkpoint's run below that of the whole: another file of the same name has another."""
+    return f"checkpoints/{re.sub(r'[^A-Za-z0-9._=-]+', '-', name).strip('.-') or 'weights'}-{sha256[:8]}"
 
 
 def find_checkpoints(given: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> list[Checkpoint]:

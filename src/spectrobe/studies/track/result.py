@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -165,6 +165,22 @@ class TrackResult:
             raise RunFolderError(
                 f"{where}: result.json is damaged ({error!r}): delete it, and the same call makes it anew"
             ) from None
+
+
+def of_checkpoints(
+    model_name: str,
+    measured: Sequence[tuple[str, str, DecomposeResult]],
+    folders: Sequence[str] = (),
+    failed: Mapping[str, str] | None = None,
+) -> TrackResult:
+    """The result of checkpoints, in order: the name, the file and the decomposition of each.
+
+    folders: of their runs, below that of the whole; none for what is in memory.
+    """
+    names, files, results = zip(*measured, strict=True)
+    change = change_between(results[0], results[-1]) if len(results) > 1 else None
+    kept = tuple(folders) or ("",) * len(results)
+    return TrackResult(model_name, names, files, kept, results, change, failed or {})
 
 
 def change_between(first: DecomposeResult, last: DecomposeResult) -> Change:

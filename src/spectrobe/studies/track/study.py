@@ -28,7 +28,7 @@ from spectrobe.studies.decompose.result import DecomposeResult
 from spectrobe.studies.decompose.study import check_choices, decompose
 from spectrobe.studies.runs import environment
 from spectrobe.studies.track.files import Checkpoint, find_checkpoints
-from spectrobe.studies.track.result import TrackResult, change_between
+from spectrobe.studies.track.result import TrackResult, of_checkpoints
 
 PLACE = "{checkpoint}"
 """Where a model string takes the file itself, as in `onnx:{checkpoint}`."""
@@ -156,15 +156,11 @@ class _Tracking:
                 continue
             self._settle(found[file])
         measured = [file for file in files if file in found]
-        results = tuple(found[file] for file in measured)
-        result = TrackResult(
-            model_name=self.name,
-            names=tuple(file.name for file in measured),
-            files=tuple(str(file.path) for file in measured),
-            folders=tuple(file.folder if self.folder is not None else "" for file in measured),
-            results=results,
-            change=change_between(results[0], results[-1]) if len(results) > 1 else None,
-            failed=self.failed,
+        result = of_checkpoints(
+            self.name,
+            [(file.name, str(file.path), found[file]) for file in measured],
+            [] if self.folder is None else [file.folder for file in measured],
+            self.failed,
         )
         if self.folder is not None:
             self.folder.write_json("result.json", result.to_dict())

@@ -1,0 +1,99 @@
+"""Fourier heat maps: how often a model errs under one wave of each frequency and direction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from spectrobe.report.blocks import Cell, Section, Table
+from spectrobe.report.charts.heat_map import HeatMap, HeatMaps
+from spectrobe.report.material import Material, grouped, told_apart
+from spectrobe.report.numbers import interval, number, plural
+from spectrobe.report.runs import Run
+from spectrobe.report.sections.response import DIFFERING, shared
+from spectrobe.studies.response.basis import full_plane
+from spectrobe.studies.words import percent
+
+if TYPE_CHECKING:
+    from spectrobe.studies.response.result import HeatMap as Measured
+
+READING = (
+    "One wave is added to every image, of the same strength for each frequency and direction; the darker the place, "
+    "the more often the model errs under it. In the middle lie slow waves, at the edges the fastest. A wave and its "
+    "mirror image through the middle are the same."
+)
+
+
+def section(material: Material) -> Section | None:
+    """Maps of models that can share a scale, side by side."""
+    runs = [run for run in material.of("response") if run.result.heat_map is not None]
+    blocks = tuple(_maps(some, f"heat-map-{k}") for k, some in enumerate(grouped(runs, _shared)))
+    return Section("heat-map", "Heat map", "Errors under one wave", blocks, READING) if blocks else None
+
+
+def _shared(run: Run) -> tuple[object, ...]:
+    return *shared(run), run.result.image_size, run.result.settings.heat_map
+
+
+def _maps(runs: Sequence[Run], identity: str) -> HeatMaps:
+    labels = told_apart(runs, DIFFERING)
+    first, level = runs[0].result.heat_map, percent(runs[0].result.confidence)
+    most = max(float(np.nanmax(run.result.heat_map.error.value)) for run in runs)
+    short = max(float(run.result.heat_map.short) for run in runs)
+    note = f" {percent(short)} of the waves could not take that norm within the range of pixels." if short else ""
+    return HeatMaps(
+        title=f"Error rate under one wave of L2 norm {first.norm:g}" + f": {labels[0]}" * (len(runs) == 1),
+        maps=tuple(
+            _map(run, label, f"{identity}-{k}", most) for k, (run, label) in enumerate(zip(runs, labels, strict=True))
+        ),
+        scale="error rate",
+        intervals=f"{level} intervals over {plural(first.n_images, 'image')} appear with each place's number, and in "
+        f"the table.{note}",
+        table=_table(runs, labels, level),
+    )  # fmt: skip
+
+
+def _map(run: Run, label: str, identity: str, most: float) -> HeatMap:
+    result = run.result
+    found: Measured = result.heat_map
+    size, step, level = result.image_size, result.settings.heat_map.step, percent(result.confidence)
+    values = found.plane(size, step)
+    places = full_plane(found.frequencies, np.arange(len(found.frequencies), dtype=np.float64), size, step)
+    says = np.full(values.shape, "", dtype=object)
+    for row, column in zip(*np.nonzero(np.isfinite(places)), strict=True):
+        v = int(places[row, column])
+        low, high = found.error.interval[v]
+        ky, kx = (step * (k - length // 2) for k, length in zip((row, column), values.shape, strict=True))
+        says[row, column] = (
+            f"{label}\n{kx} across, {ky} down (cycles/image)\nerror rate {number(float(found.error.value[v]), 3)}, "
+            f"{level} {interval(low, high, 3)}"
+        )
+    worst = int(np.nanargmax(found.error.value))
+    ky, kx = found.frequencies[worst].tolist()
+    told = (
+        f"Error rates from {number(float(np.nanmin(found.error.value)), 3)} to "
+        f"{number(float(found.error.value[worst]), 3)}, the highest under {abs(kx)} cycles/image across and {abs(ky)} "
+        "down. All are in the table."
+    )
+    return HeatMap(identity, label, told, values, says, step, size, most)
+
+
+def _table(runs: Sequence[Run], labels: Sequence[str], level: str) -> Table:
+    """A row a wave, a column a model."""
+    first = runs[0].result
+    height, width = first.image_size
+    rows = []
+    for v, (ky, kx) in enumerate(first.heat_map.frequencies.tolist()):
+        cells = [_error_cell(run.result.heat_map, v) for run in runs]
+        fast = float(np.hypot(ky / height, kx / width))
+        rows.append((Cell(f"{kx}, {ky}"), Cell(f"{fast:.3g}", fast), *cells))
+    columns = ("wave across, down (cycles/image)", "cycles/pixel", *(f"error rate: {label}" for label in labels))
+    caption = f"Error rates with {level} intervals over images"
+    return Table(caption, columns, tuple(rows), frozenset(range(1, len(columns))), True)
+
+
+def _error_cell(found: Measured, v: int) -> Cell:
+    value, (low, high) = float(found.error.value[v]), found.error.interval[v].tolist()
+    return Cell(number(value, 3), value, interval(low, high, 3))
