@@ -150,9 +150,12 @@ def python_blocks(page: Path) -> list[tuple[int, str]]:
     return [(text.count("\n", 0, match.start(1)), match.group(1)) for match in found]
 
 
-@pytest.mark.parametrize(
-    "page", [page for page in EXAMPLES if python_blocks(page)], ids=lambda page: str(page.relative_to(ROOT))
-)
+def shown(page: Path) -> object:
+    """A page as a parameter; what trains takes too long to be run all the time."""
+    return pytest.param(page, id=str(page.relative_to(ROOT)), marks=[pytest.mark.slow] * page.stem.startswith("train"))
+
+
+@pytest.mark.parametrize("page", [shown(page) for page in EXAMPLES if python_blocks(page)])
 def test_examples_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "Agg")
