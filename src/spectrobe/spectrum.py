@@ -7,9 +7,10 @@ autocast.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -167,20 +168,34 @@ class CleanSpectra:
         return spectra - _smooth_spectra(images) if self.border else spectra
 
 
+class Parts(Protocol):
+    """Keeps what was cut of images; see `spectrobe.data.cached.BandCache`."""
+
+    def parts(self, pixels: Tensor, base: Tensor, bands: Hashable, cut: Callable[[], Tensor]) -> Tensor:
+        """What `cut` makes, or made of the same before."""
+
+
 class BandMixer:
     """The band images of a batch, kept so that any coalition image is one small matrix product (no more FFTs).
 
     Pixels are kept channels-last, so that mixed images have the memory format that convolutions like best.
     """
 
-    def __init__(self, x: Tensor, base: Tensor, bands: BandPartition) -> None:
-        """x (N, C, H, W), base: the absence image (C, H, W) or (N, C, H, W)."""
+    def __init__(self, x: Tensor, base: Tensor, bands: BandPartition, cache: Parts | None = None) -> None:
+        """x (N, C, H, W), base: the absence image (C, H, W) or (N, C, H, W).
+
+        cache: keeps the band images for others who mix the same images.
+        """
         self.shape = x.shape[1:]
-        base = base.expand_as(x)
-        parts = band_images(x - base, bands).permute(0, 1, 3, 4, 2)
-        # one row more than bands: the absence image itself, present in every coalition
-        stack = torch.cat([parts, base.permute(0, 2, 3, 1)[:, None]], dim=1)
-        self.parts = stack.reshape(len(x), bands.n_bands + 1, -1).contiguous()
+
+        def cut() -> Tensor:
+            whole = base.expand_as(x)
+            parts = band_images(x - whole, bands).permute(0, 1, 3, 4, 2)
+            # one row more than bands: the absence image itself, present in every coalition
+            stack = torch.cat([parts, whole.permute(0, 2, 3, 1)[:, None]], dim=1)
+            return stack.reshape(len(x), bands.n_bands + 1, -1).contiguous()
+
+        self.parts = cut() if cache is None else cache.parts(x, base, bands, cut)
 
     def mix_into(self, out: Tensor, image: int, weights: Tensor) -> None:
         """Write one image's coalition images into out (K, C*H*W, channels-last); weights (K, M + 1), last column 1."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,10 +11,15 @@ import pytest
 import torch
 from torch import Tensor
 
+import spectrobe as sb
+from spectrobe.bands import BandPartition
+from spectrobe.data import open_data
 from spectrobe.data.base import ImageData
-from spectrobe.data.cached import CachedData, PixelCache
+from spectrobe.data.cached import BandCache, CachedData, PixelCache
 from spectrobe.errors import BadImageError
 from spectrobe.models.base import Geometry
+from spectrobe.spectrum import BandMixer
+from tests.toys import PLAIN, labels_of, linear, pixels
 
 SMALL, LARGE = Geometry((8, 8), 8), Geometry((16, 16), 16)
 
@@ -76,6 +82,49 @@ def test_a_bad_image_is_bad_again_without_being_read_again() -> None:
         with pytest.raises(BadImageError, match="image torn: planted"):
             images.pixels(3, SMALL)
     assert len(data.calls) == 1
+
+
+class TestBands:
+    def test_they_are_cut_once_for_the_same_images_absence_and_bands(self) -> None:
+        cache, x, bands = BandCache(), torch.rand(2, 3, 8, 8), BandPartition.square(3)
+        own = BandMixer(x, torch.zeros(3, 8, 8), bands).parts
+        for _ in range(2):
+            assert torch.equal(BandMixer(x.clone(), torch.zeros(3, 8, 8), bands, cache).parts, own)
+        assert (cache.cut, cache.reused, cache.bytes) == (1, 1, own.nbytes)
+        for other in (
+            (x + 0.1, torch.zeros(3, 8, 8), bands),
+            (x, torch.ones(3, 8, 8), bands),
+            (x, torch.zeros(3, 8, 8), BandPartition.radial(3)),
+            (x[:1], torch.zeros(3, 8, 8), bands),
+        ):
+            assert torch.equal(BandMixer(*other, cache).parts, BandMixer(*other).parts)
+        assert (cache.cut, cache.reused) == (5, 1)
+
+    def test_beyond_its_bytes_they_are_cut_anew(self) -> None:
+        cache, x, bands = BandCache(most_bytes=4 * 4 * 192), torch.rand(2, 3, 8, 8), BandPartition.square(3)
+        for _ in range(2):
+            for image in (x[:1], x[1:]):
+                BandMixer(image, torch.zeros(3, 8, 8), bands, cache)
+        assert (cache.cut, cache.reused, cache.bytes) == (3, 1, 4 * 4 * 192)
+
+    def test_another_process_begins_without_any(self) -> None:
+        cache = BandCache(most_bytes=10**6)
+        BandMixer(torch.rand(1, 3, 8, 8), torch.zeros(3, 8, 8), BandPartition.square(3), cache)
+        assert pickle.loads(pickle.dumps(cache)) == BandCache(most_bytes=10**6)
+
+    @pytest.mark.parametrize("absence", ["mean", "donor"])
+    def test_a_second_model_cuts_none_and_finds_what_it_finds_alone(self, absence: str) -> None:
+        x = pixels(12)
+        cache = PixelCache()
+        for seed in (1, 2):
+            model, settings = linear(seed=seed), {**PLAIN, "absence": absence}
+            data = CachedData(open_data((x, labels_of(linear(), x)), n_classes=4), cache)
+            found = sb.decompose(model, data, **settings)
+            alone = sb.decompose(model, (x, labels_of(linear(), x)), **settings)
+            assert np.array_equal(found.shapley, alone.shapley)
+            if seed == 1:
+                cut = cache.bands.cut
+        assert cache.bands.cut == cut > 0 and cache.bands.reused >= cut
 
 
 def test_everything_else_is_the_data_sets_own() -> None:

@@ -1,8 +1,8 @@
-"""Images decoded once for several models of one input size, kept in memory as long as there is room."""
+"""Images decoded, and their bands cut, once for several models of one input size; kept as long as there is room."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,21 +10,53 @@ import torch
 from torch import Tensor
 
 from spectrobe.data.base import ImageData
+from spectrobe.data.checks import content_digest
 from spectrobe.errors import BadImageError
 from spectrobe.models.base import Geometry
+
+
+@dataclass
+class BandCache:
+    """Band images of a few images at a time, by their content. most_bytes: above which they are cut anew each time.
+
+    cut, reused: how often they were cut, and found here instead.
+    """
+
+    most_bytes: int = 2**30
+    cut: int = 0
+    reused: int = 0
+    bytes: int = 0
+    _kept: dict[tuple[Hashable, ...], Tensor] = field(default_factory=dict, repr=False)
+
+    def parts(self, pixels: Tensor, base: Tensor, bands: Hashable, cut: Callable[[], Tensor]) -> Tensor:
+        """What `cut` makes of these pixels, this absence image and these bands; not to be written into."""
+        key = bands, content_digest(pixels), content_digest(base)
+        if key in self._kept:
+            self.reused += 1
+            return self._kept[key]
+        made = cut()
+        self.cut += 1
+        if self.bytes + made.nbytes <= self.most_bytes:
+            self.bytes += made.nbytes
+            self._kept[key] = made
+        return made
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.most_bytes,)  # another process cuts for itself
 
 
 @dataclass
 class PixelCache:
     """Decoded images by geometry and id. most_bytes: above which images are decoded anew each time.
 
-    decoded, reused: how often an image was decoded, and found here instead.
+    decoded, reused: how often an image was decoded, and found here instead.   bands: of these images, likewise.
     """
 
     most_bytes: int = 2 * 2**30
     decoded: int = 0
     reused: int = 0
     bytes: int = 0
+    bands: BandCache = field(default_factory=BandCache)
     _kept: dict[tuple[Geometry, str], Tensor | BadImageError] = field(default_factory=dict, repr=False)
 
     def pixels(self, data: ImageData, index: int, geometry: Geometry) -> Tensor:
@@ -81,6 +113,11 @@ class CachedData(ImageData):
 
     def loader_settings(self, geometry: Geometry) -> Mapping[str, Any]:
         return self.data.loader_settings(geometry)
+
+
+def band_cache(data: Any) -> BandCache | None:
+    """Where band images of such data are kept; None for data of one model."""
+    return data.cache.bands if isinstance(data, CachedData) else None
 
 
 def _as_given(kept: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from spectrobe.bands import BandPartition
+from spectrobe.data.cached import BandCache
 from spectrobe.data.checks import content_digest
 from spectrobe.engine.absence import Absence
 from spectrobe.engine.batching import halved
@@ -41,7 +42,8 @@ class Shard:
 class Evaluator:
     """All that turns a shard of images into a piece of the payoff table, for one model and one game.
 
-    clip: whether coalition images are taken to [0, 1], whose share of pixel values the table then holds.
+    clip: whether coalition images are taken to [0, 1], whose share of pixel values the table then holds.   cache: keeps
+    band images on a processor for other models that are shown the same.
     """
 
     forward: Forward
@@ -52,6 +54,7 @@ class Evaluator:
     device: torch.device
     batch_size: int
     clip: bool = False
+    cache: BandCache | None = None
     _empty: dict[torch.Size, Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
@@ -159,7 +162,8 @@ class Evaluator:
 
     def _mixer(self, positions: Sequence[int], pixels: Tensor) -> BandMixer:
         base = self.absence.images(positions, pixels.shape[1:])
-        return BandMixer(pixels, _moved(base, self.device), self.bands)
+        cache = self.cache if self.device.type == "cpu" else None  # a GPU's memory is the model's
+        return BandMixer(pixels, _moved(base, self.device), self.bands, cache)
 
     def _weights(self, played: np.ndarray) -> Tensor:
         """What a coalition takes of bands and absence image: masks (n, K) -> float32 (n, K, M + 1), last column 1."""

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from spectrobe.data import open_data
 from spectrobe.data.base import ImageData
+from spectrobe.data.cached import band_cache
 from spectrobe.data.checks import check_data
 from spectrobe.engine.absence import DEFAULT_ABSENCE, Surroundings, absence_class
 from spectrobe.engine.batching import best_batch_size, check_batch_size, halved, is_out_of_memory
@@ -149,6 +150,7 @@ def prepare(
         opened.device,
         batch_size=1,
         clip=described.clip,
+        cache=band_cache(data),
     )
     sources = Sources(loader.data, loader.geometry, absence.others)
     run.begin(

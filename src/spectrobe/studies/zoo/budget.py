@@ -86,7 +86,7 @@ def summary(costs: Sequence[Cost]) -> list[str]:
     return [
         f"{len(costs)} models, {passes:,} forward passes, about {duration(seconds)} "
         "(a step of an attack counted as three; images of corruptions not counted)",
-        f"images are decoded once and kept in memory, at {shared}; bands are cut anew for each model",
+        f"images are decoded, and on a processor their bands cut, once and kept in memory, at {shared}",
     ]
 
 
