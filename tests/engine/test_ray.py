@@ -73,6 +73,12 @@ def test_result_and_shards_are_the_bytes_of_this_process(
     assert {path.name for path in (tmp_path / "run").iterdir()} == {path.name for path in expected[what].iterdir()}
 
 
+@pytest.mark.parametrize("workers", [1, 3])
+def test_so_they_are_at_other_numbers_of_workers(tmp_path: Path, expected: dict[str, Path], workers: int) -> None:
+    go("exact", tmp_path / "run", tmp_path, RayOptions(workers=workers))
+    assert same(tmp_path / "run", expected["exact"])
+
+
 def test_without_a_folder_the_result_is_the_same(tmp_path: Path, engine: RayExecutor) -> None:
     found, here = (go("permutation", None, tmp_path, one) for one in (engine, "local"))
     assert json_text(found.to_dict()) == json_text(here.to_dict())
