@@ -10,9 +10,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from spectrobe import bands
-from spectrobe.bands import DC, BandPartition, Norm, half_plane_weights, radii
+from spectrobe import equal_energy
+from spectrobe.bands import DC, BandPartition
 from spectrobe.errors import InputError
+from spectrobe.frequency_plane import Norm, half_plane_weights, radii
 
 SIDE = st.integers(1, 40)
 COUNT = st.integers(1, 12)
@@ -256,7 +257,7 @@ class TestEqualEnergy:
 
     @pytest.mark.parametrize("data", [torch.rand(3, 8, 8), "photos", torch.rand(0, 3, 8, 8), None])
     def test_refuses_what_is_no_batch_of_images(self, data: object, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(bands, "open_images", None)  # as where the geometry alone is imported
+        monkeypatch.setattr(equal_energy, "open_images", None)  # as where the geometry alone is imported
         with pytest.raises(InputError, match="expected images"):
             BandPartition.equal_energy(4, data)
 

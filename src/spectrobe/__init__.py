@@ -99,9 +99,9 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'spectrobe' has no attribute {name!r}")
     module = import_module(f"spectrobe.{_WHERE[name]}")
     if name == "BandPartition":
-        from spectrobe import bands
+        from spectrobe import equal_energy
 
-        bands.open_images = _open_images
+        equal_energy.open_images = _open_images
     found = module if name in _MODULES else getattr(module, name)
     globals()[name] = found
     return found

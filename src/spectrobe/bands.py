@@ -16,12 +16,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from spectrobe.equal_energy import batches_of, equal_energy_edges
 from spectrobe.errors import InputError
+from spectrobe.frequency_plane import Norm, half_plane_weights, radii, wave_numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-Norm = Literal["square", "radial"]
 DC = Literal["in-band", "own"]
 
 
@@ -92,7 +93,7 @@ class BandPartition:
         Raises InputError when fewer than M distinct radii are left, and for what are no images.
         """
         _check_count(n_bands)
-        return cls(_equal_energy_edges(n_bands, _batches(data, size), norm), norm, dc, scheme="equal-energy")
+        return cls(equal_energy_edges(n_bands, batches_of(data, size), norm), norm, dc, scheme="equal-energy")
 
     @classmethod
     def of(cls, bands: int | str | BandPartition) -> BandPartition:
@@ -145,7 +146,7 @@ class BandPartition:
     def mean_frequency(self, height: int, width: int) -> np.ndarray:
         """Mean Euclidean |f| in cycles/pixel over each band's bins without DC: float64 (M,); NaN for DC alone."""
         labels, weights = _labels(self, height, width).flatten(), half_plane_weights(height, width).flatten()
-        k_y, k_x = _wave_numbers(height, width)
+        k_y, k_x = wave_numbers(height, width)
         frequency = torch.sqrt((k_y[:, None] / height) ** 2 + (k_x[None, :] / width) ** 2).flatten()
         weights[0] = 0.0
         total = torch.bincount(labels, weights * frequency, self.n_bands)
@@ -190,28 +191,6 @@ def _suffixes(text: str) -> tuple[str, Norm, DC]:
     return rest, "radial" if "radial" in words else "square", "own" if "dc" in words else "in-band"
 
 
-def half_plane_weights(height: int, width: int) -> Tensor:
-    """How many bins of the full plane each bin of the half plane stands for: float64 (H, W // 2 + 1), 1 or 2."""
-    weights = torch.full((height, width // 2 + 1), 2.0, dtype=torch.float64)
-    weights[:, 0] = 1.0
-    if width % 2 == 0:
-        weights[:, -1] = 1.0
-    return weights
-
-
-def radii(norm: Norm, height: int, width: int) -> Tensor:
-    """r of every bin of the half plane: float64 (H, W // 2 + 1), as a fraction of Nyquist."""
-    k_y, k_x = _wave_numbers(height, width)
-    r_y, r_x = (2 * k_y / height)[:, None], (2 * k_x / width)[None, :]
-    return torch.maximum(r_y, r_x) if norm == "square" else torch.sqrt(r_y**2 + r_x**2)
-
-
-def _wave_numbers(height: int, width: int) -> tuple[Tensor, Tensor]:
-    """|k_y| (H,) and |k_x| (W // 2 + 1,) in cycles/image, float64, exact."""
-    k_y = torch.arange(height, dtype=torch.float64)
-    return torch.minimum(k_y, height - k_y), torch.arange(width // 2 + 1, dtype=torch.float64)
-
-
 def _check_count(n_bands: int) -> None:
     if not isinstance(n_bands, Integral) or n_bands < 1:
         raise InputError(f"expected a whole number of bands, at least 1, got {n_bands!r}")
@@ -231,7 +210,7 @@ def _ring_labels(partition: BandPartition, height: int, width: int) -> Tensor:
     """Ring of every bin of the half plane, DC not yet apart; some rings may be empty."""
     rings = len(partition.edges) - 1
     if partition.linear and partition.norm == "square":
-        k_y, k_x = (k.to(torch.int64) for k in _wave_numbers(height, width))
+        k_y, k_x = (k.to(torch.int64) for k in wave_numbers(height, width))
         label_y, label_x = (2 * k_y * rings) // height, (2 * k_x * rings) // width
         return torch.maximum(label_y[:, None], label_x[None, :]).clamp(max=rings - 1)
     inner = torch.tensor(partition.edges[1:-1], dtype=torch.float64)
@@ -278,50 +257,3 @@ def _working_counts(partition: BandPartition, height: int, width: int) -> Iterat
         edges = _linear(count) if partition.linear else _octave_edges(count)
         if np.diff(np.searchsorted(r, edges[:-1]), append=len(r)).all():
             yield count
-
-
-open_images: Callable[[Any, int | tuple[int, int] | None], Iterator[Tensor]] | None = None
-"""How data that is no tensor becomes batches of images (N, C, H, W). Reading data is the affair of a layer above, so
-the package `spectrobe`, which is above them all, puts it here when it offers BandPartition."""
-
-
-def _batches(data: Any, size: int | tuple[int, int] | None) -> Iterator[Tensor]:
-    images = data[0] if isinstance(data, (tuple, list)) and len(data) else data
-    if isinstance(images, Tensor):
-        if images.ndim != 4 or len(images) == 0:
-            raise InputError("equal_energy: expected images as a tensor (N, C, H, W) or a pair (images, labels)")
-        return iter(torch.split(images, 64))
-    if open_images is None:
-        raise InputError(
-            f"equal_energy: expected images as a tensor (N, C, H, W) or a pair (images, labels), got "
-            f"{type(data).__name__}: data of other kinds is read by spectrobe.BandPartition.equal_energy"
-        )
-    return open_images(data, size)
-
-
-def _equal_energy_edges(n_bands: int, batches: Iterator[Tensor], norm: Norm) -> tuple[float, ...]:
-    power, (height, width) = torch.zeros(()), (0, 0)
-    for batch in batches:
-        height, width = batch.shape[-2:]
-        power = power + torch.fft.rfft2(batch.to(torch.float64)).abs().square().sum((0, 1)).cpu()
-    r, where = torch.unique(radii(norm, height, width), return_inverse=True)
-    share = torch.bincount(where.flatten(), (power * half_plane_weights(height, width)).flatten(), len(r))[1:]
-    if float(share.sum()) <= 0:
-        raise InputError("equal_energy: expected images with some contrast, got flat images")
-    # below[j]: share of the radii up to r[j + 1], the mean (r = 0) left out
-    below = (torch.cumsum(share, 0) / share.sum()).numpy()
-    edges = _nearest_edges(n_bands, below, r.numpy())
-    if edges is None:
-        works = next(count for count in range(n_bands - 1, 0, -1) if _nearest_edges(count, below, r.numpy()))
-        raise InputError(
-            f"equal_energy: these images have too little energy, or too few radii, at {height} x {width} pixels for "
-            f"{n_bands} bands of equal energy: ask for {works}"
-        )
-    return edges
-
-
-def _nearest_edges(n_bands: int, below: np.ndarray, r: np.ndarray) -> tuple[float, ...] | None:
-    """Edges whose share below is nearest to i / n_bands; None when fewer than n_bands distinct bands are left."""
-    nearest = [int(np.argmin(np.abs(below - i / n_bands))) + 2 for i in range(1, n_bands)]
-    inner = sorted({float(r[j]) for j in nearest if j < len(r) and r[j] < 1})
-    return (0.0, *inner, 1.0) if len(inner) == n_bands - 1 else None

@@ -15,8 +15,9 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from spectrobe.bands import BandPartition, half_plane_weights
+from spectrobe.bands import BandPartition
 from spectrobe.errors import InputError
+from spectrobe.frequency_plane import half_plane_weights
 
 Border = Literal["periodic-plus-smooth"]
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 
-from spectrobe.bands import BandPartition, radii
+from spectrobe.bands import BandPartition
 from spectrobe.errors import InputError
+from spectrobe.frequency_plane import radii
 from spectrobe.perturbations.band_noise import checked_power
 from spectrobe.studies.response.basis import half_plane_frequencies
 
