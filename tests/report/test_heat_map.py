@@ -12,6 +12,7 @@ from torch import nn
 import spectrobe as sb
 from spectrobe.report.charts.heat_map import HeatMap, HeatMaps
 from spectrobe.report.material import Material
+from spectrobe.report.numbers import number
 from spectrobe.report.runs import open_runs
 from spectrobe.report.sections import heat_map
 from tests.report.cases import reported
@@ -43,7 +44,7 @@ def test_every_wave_lies_where_it_belongs_with_its_error_and_interval(measured: 
     cells = drawn.cells()
     for v, (ky, kx) in enumerate(found.frequencies.tolist()):
         low, high = found.error.interval[v]
-        place = f"{kx} across, {ky} down (cycles/image)"
+        place = f"{number(kx, 0)} across, {number(ky, 0)} down (cycles/image)"
         told = f"{place}\nerror rate {found.error.value[v]:.3f}, 95% {low:.3f} to {high:.3f}"
         [cell] = [cell for cell in cells if cell.says == f"{measured.model_name}\n{told}"]
         middle = drawn.left + drawn.side * (0.5 + kx / drawn.values.shape[1])
@@ -51,8 +52,8 @@ def test_every_wave_lies_where_it_belongs_with_its_error_and_interval(measured: 
         assert cell.middle[1] == pytest.approx(drawn.top + drawn.side * (0.5 + ky / drawn.values.shape[0]), abs=0.2)
         assert cell.shade == pytest.approx(found.error.value[v] / found.error.value.max(), abs=1e-3)
         row = block.table.rows[v]
-        assert (row[0].text, row[2].value) == (f"{kx}, {ky}", found.error.value[v])
-        assert row[1].value == pytest.approx(np.hypot(kx, ky) / SIDE)
+        assert (row[0].value, row[1].value, row[3].value) == (kx, ky, found.error.value[v])
+        assert row[2].value == pytest.approx(np.hypot(kx, ky) / SIDE)
     assert "95% intervals over 20 images" in block.intervals
 
 
@@ -71,13 +72,16 @@ def test_models_share_a_scale_and_other_strengths_do_not(measured: sb.ResponseRe
 
     other = measure(Always(), images(), heat_map=2.0, heat_map_step=1)
     section = section_of(heat_map, measured, other, mapped(3.0))
-    both, alone = section.blocks
+    why, both, alone = section.blocks
+    assert why.paragraphs == (
+        "These runs cannot share charts: they differ in norm of the waves (2.0, 3.0). Each has charts of its own.",
+    )
     assert [one.title for one in both.maps] == [measured.model_name, "Always"] and len(alone.maps) == 1
     assert len({one.most for one in both.maps}) == 1
     assert len({cell.shade for cell in both.maps[1].cells()}) == 1  # the same answer under any wave
     assert len({cell.shade for cell in both.maps[0].cells()}) > 4
     assert both.steps[0] == (0.0, "0.00") and both.steps[-1] == (1.0, f"{both.maps[0].most:.2f}")
-    assert len(both.table.columns) == 4
+    assert len(both.table.columns) == 5
 
 
 def test_a_model_that_never_errs_and_runs_without_a_map(tmp_path: Path, measured: sb.ResponseResult) -> None:

@@ -10,12 +10,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import spectrobe as sb
 import spectrobe.report
+from spectrobe.engine.store import RunFolder
+from spectrobe.studies.feature_snr.settings import Settings as SnrSettings
 from spectrobe.studies.robustness.conditions import Condition
+from spectrobe.studies.track.result import TrackResult
 from tests.report.cases import PLAIN, Page, coarse, labelled, reported
+from tests.studies.label_noise.cases import made_by_hand
+from tests.studies.response.cases import measure, one_band, ripples
 from tests.studies.robustness.cases import hand_made
 from tests.toys import NamedData
 
@@ -82,6 +88,55 @@ def test_names_of_perturbations_and_reasons(made: Callable[[], Any], tmp_path: P
     page = reported(made(), tmp_path)
     harmless(page)
     assert page.text.count(SHOWN) > 5
+
+
+def _response() -> Any:
+    model, data = one_band(20)
+    found = measure(model, data, ripples(), heat_map=2.0, heat_map_step=4)
+    claim = found.claim
+    assert claim is not None
+    named = replace(claim, names=tuple(f"{EVIL}{name}" for name in claim.names), kinds=tuple(EVIL for _ in claim.kinds))
+    settings = replace(found.settings, model_name=EVIL, data_name=EVIL)
+    return replace(found, claim=named, settings=settings, warnings=(EVIL,), failed={EVIL: EVIL})
+
+
+def _track() -> Any:
+    result = sb.decompose(coarse, labelled(coarse, 12), **PLAIN)
+    return TrackResult(EVIL, (f"{EVIL}1", f"{EVIL}2"), (EVIL, EVIL), ("", ""), (result, result), None, {EVIL: EVIL})
+
+
+def _label_noise() -> Any:
+    return replace(made_by_hand(), data_name=EVIL, held_out_name=EVIL, warnings=(EVIL,))
+
+
+def _relate() -> Any:
+    x, y = labelled(coarse, 12)
+    runs: list[Any] = []
+    for k in range(3):
+        found = sb.decompose(coarse, (x, y), **PLAIN)
+        runs.append(replace(found, settings=replace(found.settings, model_name=f"{EVIL}{k}")))
+    names = [run.model_name for run in runs]
+    return sb.relate(runs, against={EVIL: dict(zip(names, (0.1, 0.2, 0.3), strict=True))}, n_resamples=100,
+                     n_permutations=100)  # fmt: skip
+
+
+@pytest.mark.parametrize("made", [_response, _track, _label_noise, _relate])
+def test_names_of_everything_in_the_other_studies(made: Callable[[], Any], tmp_path: Path) -> None:
+    page = reported(made(), tmp_path)
+    harmless(page)
+    assert SHOWN in page.text
+
+
+def test_names_of_trainings_of_an_unfinished_study(tmp_path: Path) -> None:
+    settings = SnrSettings.of(4, "0-1,2-3", "resnet:8", 3, 64, 0.1, seeds=1, perturbations="fog:1")
+    folder = RunFolder(tmp_path / "run", rows="predictions")
+    about = {"settings": settings.to_dict() | {"names": [EVIL, EVIL], "precision": "auto", "demo": False}}
+    data = {"name": EVIL, "images": 10, "digest": EVIL}
+    folder.write_json("run.json", {"command": "feature_snr", "identity": {**about, "train": data, "held_out": data}})
+    folder.write_shard(0, {"id": [EVIL, "b"], "right": np.ones((2, 4), dtype=np.uint8)}, {})
+    page = reported(folder.path, tmp_path)
+    harmless(page)
+    assert f"bands {SHOWN}, seed 0" in page.text
 
 
 def test_everything_in_a_run_folder(runs: Path, tmp_path: Path) -> None:

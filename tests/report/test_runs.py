@@ -14,8 +14,11 @@ from safetensors.torch import save_file
 import spectrobe as sb
 from spectrobe.engine.store import RunFolder
 from spectrobe.errors import InputError, RunFolderError
+from spectrobe.report.material import Material
 from spectrobe.report.runs import open_runs
+from spectrobe.report.sections import score_robustness
 from spectrobe.report.unfinished import Progress
+from spectrobe.report.words import details
 from spectrobe.studies.feature_snr.settings import Settings as SnrSettings
 from spectrobe.studies.kinds import kind_of
 from tests.report.cases import PLAIN, coarse, labelled, reported
@@ -151,6 +154,24 @@ class TestUnfinished:
         page = reported(tmp_path / "run", tmp_path)
         assert "So far, with 20 of 20 images done: " in page.text and "cannot be drawn" not in page.text
 
+    def test_wherever_its_numbers_stand_it_is_called_unfinished(self, runs: Path, tmp_path: Path) -> None:
+        """In charts, tables and sentences: of a decomposition, of robustness and of SNR beside a finished model."""
+        together = tmp_path / "together"
+        for name in ("coarse", "coarse-robustness", "fine", "fine-robustness", "snr"):
+            shutil.copytree(runs / name, together / name)
+        for name in ("coarse", "coarse-robustness", "snr"):
+            (together / name / "result.json").unlink()
+        found = Material(open_runs(together))
+        marks = [" (unfinished: 60 of 60 images)", " (unfinished: 20 of 20 images)"]
+        assert {result.perturbation for result in found.snr_results} == {
+            f"{name}{marks[1]}" for name in ("gaussian_noise:1", "gaussian_noise:2", "gaussian_noise:3", "contrast:3")
+        }
+        assert all(score.perturbation.endswith(marks[1]) for _, score in found.survivals)
+        [panels] = score_robustness.section(found).blocks  # type: ignore[union-attr]
+        assert [row[0].text for row in panels.table.rows] == [f"coarse{''.join(marks)}", "fine"]
+        assert [one.name for one in panels.charts[0].series] == [f"coarse{''.join(marks)}", "fine"]
+        assert any(f"gaussian_noise:1{marks[1]} to 3{marks[1]}" in part for part in details(found))
+
     def test_a_run_that_has_just_begun_is_named_and_nothing_is_made_up(self, copy: Path, tmp_path: Path) -> None:
         (copy / "result.json").unlink()
         shutil.rmtree(copy / "payoffs")
@@ -196,7 +217,7 @@ class TestUnfinished:
         assert run.result is None and str(run.progress) == "1 of 4 trainings"
         told = [(one.name, one.epochs) for one in run.progress.trainings]  # type: ignore[union-attr]
         assert told == [
-            ("0% of the labels wrong, seed 0", 4), ("0% of the labels wrong, seed 1", 2),
+            ("clean labels, seed 0", 4), ("clean labels, seed 1", 2),
             ("80% of the labels wrong, seed 0", 1),
         ]  # fmt: skip
         last = stored(0, 1, 2)
@@ -205,9 +226,11 @@ class TestUnfinished:
         assert accuracy.low < accuracy.value < accuracy.high and gain.low < gain.value < gain.high
         page = reported(folder.path, tmp_path)
         assert (
-            "1 of 4 trainings); its curves compare trainings and are drawn once all are done; those begun" in page.text
+            "1 of 4 trainings); its curves compare trainings and are drawn once all are done; those read" in page.text
         )
-        assert "label_noise, 1 of 4 trainings; 95% intervals over images" in page.text and "epoch 2 of 4" in page.text
+        assert (
+            "label noise: 1 of 4 trainings done; 95% intervals over images" in page.text and "epoch 2 of 4" in page.text
+        )
 
     def test_feature_snr_shows_the_trainings_measured(self, tmp_path: Path) -> None:
         settings = SnrSettings.of(4, "0-1,2-3", "resnet:8", 3, 64, 0.1, seeds=1, perturbations="fog:1,contrast:1")
@@ -219,9 +242,9 @@ class TestUnfinished:
         [run] = open_runs(folder.path)
         assert str(run.progress) == "1 of 4 trainings"
         [one] = run.progress.trainings  # type: ignore[union-attr]
-        assert (one.name, one.done) == ("group-0-injected-seed-0", True)
+        assert (one.name, one.done) == ("bands group 0, injected noise, seed 0", True)
         assert [number.value for number in one.numbers.values()] == [0.8, pytest.approx(0.4)]
-        assert "group-0-injected-seed-0" in reported(folder.path, tmp_path).text
+        assert "bands group 0, injected noise, seed 0" in reported(folder.path, tmp_path).text
 
     def test_trainings_whose_rows_are_damaged(self, tmp_path: Path) -> None:
         settings = SnrSettings.of(4, "0-1,2-3", "resnet:8", 3, 64, 0.1, seeds=1, perturbations="fog:1")
@@ -230,6 +253,7 @@ class TestUnfinished:
         folder.write_shard(0, {"id": ["a"]}, {})
         [run] = open_runs(folder.path)
         assert run.result is None and "nothing can be read yet" in run.progress.why  # type: ignore[union-attr]
+        assert str(run.progress) == "0 of 0 trainings"
 
     def test_a_kind_that_cannot_be_shown_in_part(self, copy: Path) -> None:
         (copy / "result.json").unlink()

@@ -62,7 +62,7 @@ def test_label_noise_panels_show_the_profile(noisy: LabelNoiseResult) -> None:
             assert [point.y_interval for point in series.points] == list(
                 zip(of_seeds.min(axis=0).tolist(), of_seeds.max(axis=0).tolist(), strict=True)
             )
-    assert shares.intervals == "Bars: from the lowest to the highest of 3 seeds, no interval; points: means over seeds."
+    assert shares.intervals == "Bars: the range of 3 seeds, which is no interval; points: means over seeds."
     assert len(panels.charts) == 3 and panels.legend
     assert [chart.title[:8] for chart in panels.charts] == ["band 0: ", "band 1: ", "band 2: "]
     for band, chart in enumerate(panels.charts):
@@ -82,6 +82,14 @@ def test_a_score_that_is_not_defined_is_left_out(noisy: LabelNoiseResult) -> Non
     points = outcomes.charts[1].series[1].points
     assert [point.x for point in points] == [2, 3, 4] and points[0].y_interval is None
     assert outcomes.table.rows[4][3].text == "not defined"
+
+
+def test_one_seed_has_shares_without_bars() -> None:
+    panels, shares, _ = all_of(section_of(label_noise, made_by_hand(seeds=1)), Panels)
+    assert shares.intervals == "One seed: no bars." and "1 seed a rate" in shares.title
+    assert all(point.y_interval is None for chart in shares.charts for one in chart.series for point in one.points)
+    assert all(cell.detail == "" for row in shares.table.rows for cell in row)
+    assert all(point.y_interval is not None for chart in panels.charts for one in chart.series for point in one.points)
 
 
 def test_a_share_that_is_not_defined_is_left_out(noisy: LabelNoiseResult) -> None:
@@ -120,7 +128,7 @@ def test_both_studies_answer_in_their_own_words(
     ):
         page = reported(result, tmp_path)
         assert question in page.text and result.sentence() in page.text
-        assert "<b>of</b>" not in page.text.replace(NAME, "")
+        assert "<b>of</b>" not in page.source
 
 
 def test_the_figure_of_feature_snr_keeps_the_injected_condition_apart(trained: FeatureSnrResult) -> None:

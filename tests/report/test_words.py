@@ -104,6 +104,12 @@ class TestSeveralModels:
             "spatial frequencies. Only what was measured alike can be compared."
         )
 
+    def test_a_response_that_tells_nothing_says_so(self) -> None:
+        net, (x, y) = one_band(20)
+        wrong = measure(net, (x, 1 - y))
+        said = answer(Material(open_runs([wrong])))
+        assert said == f"{wrong.model_name}: at a clean accuracy of 0.00 nothing can be told of its response."
+
     def test_what_cut_offs_say_names_its_model(self) -> None:
         found = measure(*one_band(40))
         said = told(found, replace(found, settings=replace(found.settings, model_name="other")))

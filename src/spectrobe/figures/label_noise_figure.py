@@ -61,7 +61,7 @@ def label_noise(result: LabelNoiseResult, ax: Axes | None = None) -> Figure:
         _over_epochs(score, result, result.score_band)
         score.axhline(0, color=INK, linewidth=0.6)
         score.set_ylabel("score (1 low, 0 flat)")
-        score.legend(handles=_rates(result), title="wrong labels", loc="upper left", bbox_to_anchor=(1, 1))
+        score.legend(handles=rate_entries(result), title="wrong labels", loc="upper left", bbox_to_anchor=(1, 1))
         headline = figure.suptitle(_question(result), ha="left", weight="bold", size=9, x=0.01)
         headline.set_wrap(True)
         above.suptitle(_settings(result), ha="left", x=0.01, size=7, color=MUTED)
@@ -72,7 +72,7 @@ def _shares(ax: Axes, result: LabelNoiseResult) -> None:
     """What part of the profile each band is at the last epoch, rates side by side in its slot."""
     n_bands, n_rates = result.bands.n_bands, len(result.rates)
     band_slots(ax, n_bands)
-    for r, color in enumerate(_shades(n_rates)):
+    for r, color in enumerate(rate_shades(n_rates)):
         x, shares = np.arange(n_bands) + (r - (n_rates - 1) / 2) * 0.7 / n_rates, result.shares[r, :, -1]
         ax.vlines(x, shares.min(axis=0), shares.max(axis=0), color=color, linewidth=0.8)
         ax.plot(x, shares.mean(axis=0), "o-", color=color, linewidth=0.8, markersize=2, clip_on=False)
@@ -116,19 +116,21 @@ def _marks(result: LabelNoiseResult) -> list[Artist]:
     return [Line2D([], [], color=INK, linestyle=":", linewidth=0.9, label="clean labels"), ring, shade]
 
 
-def _shades(count: int) -> list[str]:
+def rate_shades(count: int) -> list[str]:
+    """Dark for clean labels to bright for the highest rate: rates have an order."""
     return [matplotlib.colors.to_hex(shade) for shade in matplotlib.colormaps["inferno"](np.linspace(0, 0.8, count))]
 
 
-def _rates(result: LabelNoiseResult) -> list[Line2D]:
-    colors = _shades(len(result.rates))
+def rate_entries(result: LabelNoiseResult) -> list[Line2D]:
+    """A legend entry for each rate; the title that goes with them is "wrong labels"."""
+    colors = rate_shades(len(result.rates))
     return [
         Line2D([], [], color=color, label=f"{100 * rate:g} %") for color, rate in zip(colors, result.rates, strict=True)
     ]
 
 
 def _over_epochs(ax: Axes, result: LabelNoiseResult, band: np.ndarray) -> None:
-    for r, color in enumerate(_shades(len(result.rates))):
+    for r, color in enumerate(rate_shades(len(result.rates))):
         mean, low, high = band[:, r]
         ax.fill_between(result.epochs, low, high, color=color, alpha=_SHADE, linewidth=0)
         ax.plot(result.epochs, mean, color=color, linewidth=1.2)

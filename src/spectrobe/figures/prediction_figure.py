@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 PANEL, ROW, HEAD = 3.0, 0.25, 0.9  # inches: the drops; a predictor; axis and title of the errors
 _NARROW = 3.0  # inches of axes
-_LONGEST_NAME = 60  # letters of a model's name
+LONGEST_NAME = 30  # letters of a model's name
 
 
 def prediction(result: ResponseResult, ax: Axes | None = None, panel: str = "errors") -> Figure:
@@ -71,7 +71,7 @@ def prediction(result: ResponseResult, ax: Axes | None = None, panel: str = "err
         handles, kinds = above.axes[0].get_legend_handles_labels()
         above.legend(handles, kinds, loc="outside lower left", ncols=4)
         _draw_errors(below.subplots(), result, claim)
-        model = shortened(short_name(result.model_name), _LONGEST_NAME)
+        model = shortened(short_name(result.model_name), LONGEST_NAME)
         title = f"Measured and predicted cost of perturbations: {model}"
         figure.suptitle(title, x=0.01, ha="left", weight="bold", size=10)
         return figure
@@ -101,7 +101,7 @@ def draw_drops(ax: Axes, claim: Claim, name: str, legend: bool = True) -> None:
 
 
 def _errors(claim: Claim) -> dict[str, tuple[float, float, float]]:
-    """Predictor -> mean error and its interval, where it has one; the response first."""
+    """Predictor -> mean error and its interval, where it has one."""
     known = {name: one.error for name, one in claim.predictions.items() if isfinite(one.error.value)}
     return {name: (error.value, error.low, error.high) for name, error in known.items()}
 

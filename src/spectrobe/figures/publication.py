@@ -20,7 +20,9 @@ from spectrobe.remote import write_whole
 from spectrobe.studies.kinds import kind_of
 
 KINDS = {
+    "heat_map": "response",
     "label_noise": "label_noise",
+    "label_noise_shares": "label_noise",
     "prediction": "response",
     "profile": "decompose",
     "response": "response",

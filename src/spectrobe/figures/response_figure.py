@@ -13,8 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from spectrobe.errors import InputError
+from spectrobe.figures.heat_map_figure import draw_heat_map, heat_map_title
 from spectrobe.figures.octaves import finish_octaves
-from spectrobe.figures.prediction_figure import draw_drops
+from spectrobe.figures.prediction_figure import LONGEST_NAME, draw_drops
 from spectrobe.figures.profile_figure import draw_profile
 from spectrobe.figures.profile_figure import frequency_axis as band_axis
 from spectrobe.figures.style import (
@@ -25,8 +26,10 @@ from spectrobe.figures.style import (
     figure_of,
     name_intervals,
     restyle,
+    shortened,
     styled,
 )
+from spectrobe.studies.paths import short_name
 from spectrobe.studies.response.predictors import MASKING
 
 if TYPE_CHECKING:
@@ -38,6 +41,7 @@ Draw = Callable[[Axes, "ResponseResult"], None]
 
 ROW, MARGIN = 2.45, 0.5  # inches
 COLUMNS = 2
+_SHORT_NAME = 24  # letters of a name that leaves room behind it
 LOW_COLOR, HIGH_COLOR, ONE_COLOR = PALETTE[0], PALETTE[1], PALETTE[2]
 DODGE = 0.05  # octaves between curves of one panel
 WIDE = 5  # ratio from which an axis is logarithmic
@@ -187,23 +191,8 @@ def _draw_cutoffs(ax: Axes, result: ResponseResult) -> None:
 
 
 def _draw_heat_map(ax: Axes, result: ResponseResult) -> None:
-    found, plan = result.heat_map, result.settings.heat_map
-    if found is None or plan is None:
-        return
-    height, width = result.image_size
-    plane = found.plane(result.image_size, plan.step)
-    rows, columns = plane.shape
-    # half a step beyond the outermost frequencies, since a cell is centred on its own
-    x, y = plan.step * columns / 2 / width, plan.step * rows / 2 / height
-    image = ax.imshow(plane, cmap="viridis", extent=(-x, x, y, -y), interpolation="nearest", aspect="equal")
-    ax.set_xticks([-0.5, 0, 0.5])
-    ax.set_yticks([-0.5, 0, 0.5])
-    ax.set_xlabel("horizontal frequency (cycles/pixel)")
-    ax.set_ylabel("vertical")
-    ax.set_title(f"Error rate under one wave of L2 norm {found.norm:g}", size=8, weight="normal", pad=6)
-    above = ax.secondary_xaxis("top")
-    above.set_xticks([-0.5, 0, 0.5], [f"{-width / 2:g}", "0", f"{width / 2:g}"])
-    above.set_xlabel("cycles/image", labelpad=2)
+    image = draw_heat_map(ax, result)
+    ax.set_title(heat_map_title(result), size=8, weight="normal", pad=6)
     bar = figure_of(ax).colorbar(image, ax=ax, shrink=0.85, pad=0.03)
     bar.outline.set_visible(False)
 
@@ -257,9 +246,9 @@ def _clean_line(ax: Axes, result: ResponseResult) -> None:
 
 
 def _title(result: ResponseResult) -> str:
-    return (
-        f"Frequency response of {result.model_name}: {result.n_images} images, {100 * result.confidence:g} % intervals"
-    )
+    model = shortened(short_name(result.model_name), LONGEST_NAME)
+    measured = f"{result.n_images} images, {100 * result.confidence:g} % intervals"
+    return f"Frequency response of {model}:{' ' if len(model) < _SHORT_NAME else chr(10)}{measured}"
 
 
 def _mixed(color: Color, share: float) -> Color:

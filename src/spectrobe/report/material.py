@@ -17,6 +17,8 @@ from spectrobe.studies.paths import short_name
 from spectrobe.studies.score_under import ScoreUnder, score_under
 from spectrobe.studies.snr.result import SnrResult
 
+_LONGEST_VALUE = 40  # letters of what runs differ in, to be written out
+
 T = TypeVar("T")
 P = ParamSpec("P")
 
@@ -83,7 +85,7 @@ class Material:
                 for name, score in (scores or {}).items():
                     attacked = attacked_model(snr.result.results[name])
                     if attacked in ("", own):  # another model's attack says nothing of this one
-                        found.append((run, score))
+                        found.append((run, replace(score, perturbation=score.perturbation + unfinished_mark(snr))))
         return tuple(found)
 
     @property
@@ -96,17 +98,17 @@ class Material:
     @cached_property
     def snr_results(self) -> tuple[SnrResult, ...]:
         """Every measured perturbation; an attack on several models names the model, which tells them apart."""
-        results = [result for run in self.of("snr") for result in run.result.results.values()]
-        names = [result.perturbation for result in results]
-        return tuple(self._named(result) if names.count(result.perturbation) > 1 else result for result in results)
+        found = [(run, result) for run in self.of("snr") for result in run.result.results.values()]
+        names = [result.perturbation for _, result in found]
+        told = ((run, self._named(one) if names.count(one.perturbation) > 1 else one) for run, one in found)
+        return tuple(_called(result, result.perturbation + unfinished_mark(run)) for run, result in told)
 
     def _named(self, result: SnrResult) -> SnrResult:
         model = attacked_model(result)
         if not model:
             return result
         shown = next((one.shown for (name, _), one in self.names.items() if name == model), short_name(model))
-        name = f"{result.perturbation} on {shown}"
-        return replace(result, settings=replace(result.settings, perturbation=name))
+        return _called(result, f"{result.perturbation} on {shown}")
 
     @cached_property
     def opener(self) -> Opener:
@@ -130,7 +132,33 @@ def attacked_model(result: SnrResult) -> str:
 
 def model_label(run: Run) -> str:
     """The model, and how far the run has come where it is not finished."""
-    return run.model_name + (f" (unfinished: {run.progress})" if run.progress else "")
+    return run.model_name + unfinished_mark(run)
+
+
+def unfinished_mark(run: Run) -> str:
+    """What stands behind the name of whatever has numbers of a run that is not finished; else nothing."""
+    return f" (unfinished: {run.progress})" if run.progress else ""
+
+
+def so_far(run: Run) -> str:
+    """What stands before a sentence about a run that is not finished; else nothing."""
+    return f"So far, with {run.progress} done: " if run.progress else ""
+
+
+def why_apart(differ_in: Sequence[str], keys: Sequence[Sequence[object]], so: str = "") -> str:
+    """Why some runs have charts of their own.
+
+    keys: of each set of runs that share charts what they share, in the order of its names, `differ_in`.
+    so: what follows from it.
+    """
+    differing = []
+    for name, kind in zip(differ_in, zip(*keys, strict=True), strict=True):
+        values = list(dict.fromkeys(map(str, kind)))
+        if len(values) > 1:
+            plain = all(len(value) <= _LONGEST_VALUE for value in values)
+            differing.append(f"{name} ({', '.join(values)})" if plain else name)
+    told = f"These runs cannot share charts: they differ in {' and in '.join(differing)}."
+    return f"{told} {so or 'Each has charts of its own.'}"
 
 
 def grouped(things: Iterable[T], key: Callable[[T], Hashable]) -> list[list[T]]:
@@ -171,6 +199,13 @@ def attempt(make: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> tuple[T 
 
 def _key(run: Run) -> ModelKey:
     return run.model_name, run.weights
+
+
+def _called(result: SnrResult, name: str) -> SnrResult:
+    """The result with another name for its perturbation."""
+    if name == result.perturbation:
+        return result
+    return replace(result, settings=replace(result.settings, perturbation=name))
 
 
 def _renamed(run: Run, name: str) -> Run:

@@ -16,7 +16,7 @@ from spectrobe.report.material import Material, Photographs
 from spectrobe.report.numbers import plural
 from spectrobe.report.page import render
 from spectrobe.report.runs import open_runs
-from spectrobe.report.sections import answer, classes, photographs, provenance, unfinished, unusual
+from spectrobe.report.sections import answer, classes, photographs, provenance, unusual
 from spectrobe.studies.relate.wording import headline
 
 USER, STORED, ZOO = "your models", "a stored study", "not your models: the zoo that comes with spectrobe"
@@ -112,7 +112,7 @@ def poster(
         _answer(theirs, failed or {}, quick),
         _contents(chapters),
         *(section for _, section, _ in chapters),
-        *(part.section(theirs) for part in (unfinished, photographs, classes, unusual)),
+        *(part.section(theirs) for part in (photographs, classes, unusual)),
         provenance.section(everything),
     ]
     page = render(

@@ -39,8 +39,8 @@ def unfinished(path: str, about: Mapping[str, Any]) -> tuple[Any, Progress]:
         if command not in _SO_FAR:
             return None, Progress(0, of, "runs of this kind are shown once they are finished")
         result, done = _SO_FAR[command](path, about)
-    except (SpectrobeError, KeyError, TypeError, ValueError) as error:
-        return None, Progress(0, of, f"nothing can be read yet ({error})")
+    except (SpectrobeError, KeyError, TypeError, ValueError, IndexError) as error:
+        return None, Progress(0, of, f"nothing can be read yet ({error})", _UNITS.get(command, "images"))
     if done < _FEWEST:
         return None, Progress(done, of, f"an interval needs at least {_FEWEST} images")
     return result, Progress(done, of)
@@ -162,7 +162,7 @@ def _feature_snr(path: str, about: Mapping[str, Any]) -> tuple[Any, Progress]:
 
 def _of_trainings(found: list[TrainingSoFar], of: int) -> Progress:
     """What such a study is about compares trainings, and is said once all are there."""
-    why = "its curves compare trainings and are drawn once all are done" + "; those begun are below" * bool(found)
+    why = "its curves compare trainings and are drawn once all are done" + "; those read are below" * bool(found)
     return Progress(sum(one.done for one in found), of, why, "trainings", tuple(found))
 
 
@@ -179,3 +179,4 @@ _OF_PARTS: dict[str, Callable[[str, Mapping[str, Any]], tuple[Any, Progress]]] =
     "track": _track,
 }
 """Studies of trainings and checkpoints."""
+_UNITS = {"feature_snr": "trainings", "label_noise": "trainings", "track": "checkpoints"}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import ceil, isnan
 
 from spectrobe.game.intervals import Estimate
-from spectrobe.report.material import Material, grouped, model_label
+from spectrobe.report.material import Material, grouped, model_label, so_far
 from spectrobe.report.numbers import interval, joined, number, plural
 from spectrobe.report.runs import Run
 from spectrobe.studies.decompose.result import DecomposeResult
@@ -76,16 +76,18 @@ def _beside_models(material: Material) -> list[str]:
     """What the other studies say, a sentence each."""
     return [
         *_perturbations(material), *_surviving(material), *_robustness(material),
-        *(_so_far(run) + _response(run) for run in material.of("response")[:_FEW]),
+        *(so_far(run) + _response(run) for run in material.of("response")[:_FEW]),
         *(f"{headline(run.result)}." for run in material.of("relate")),
-        *(run.result.sentence() for run in material.of("track", "label_noise", "feature_snr")[:_FEW]),
+        *(so_far(run) + run.result.sentence() for run in material.of("track", "label_noise", "feature_snr")[:_FEW]),
     ]  # fmt: skip
 
 
 def _response(run: Run) -> str:
     """What low frequencies alone give the model, and whether its response predicts anything."""
     cut = cutoff_sentence(run.result).removeprefix("Cut-offs: ")
-    return " ".join(filter(None, (f"{model_label(run)}: {cut}" * bool(cut), claim_sentence(run.result))))
+    told = " ".join(filter(None, (f"{model_label(run)}: {cut}" * bool(cut), claim_sentence(run.result))))
+    clean = number(run.result.accuracy.value)
+    return told or f"{model_label(run)}: at a clean accuracy of {clean} nothing can be told of its response."
 
 
 def direction(result: DecomposeResult) -> str:
@@ -117,7 +119,7 @@ def _one(run: Run) -> str:
         told = f"these {images} cannot tell whether {name} leans on coarse structure or on fine detail."
     if kind == NOTHING:
         told = f"these {images} cannot tell what {name} relies on."
-    return _so_far(run) + told if run.progress or kind in (LOW, HIGH) else told[0].upper() + told[1:]
+    return so_far(run) + told if run.progress or kind in (LOW, HIGH) else told[0].upper() + told[1:]
 
 
 def _score(result: DecomposeResult) -> str:
@@ -189,12 +191,10 @@ def _share(share: Estimate) -> str:
 def _robustness(material: Material) -> list[str]:
     runs = material.of("robustness")
     if len(runs) > _FEW:
-        return [f"The accuracy of {len(runs)} models under perturbations stands in the tables below."]
-    return [_so_far(run) + robustness_sentence(run.result) for run in runs]
-
-
-def _so_far(run: Run) -> str:
-    return f"So far, with {run.progress} done: " if run.progress else ""
+        begun = sum(run.progress is not None for run in runs)
+        told = f"The accuracy of {len(runs)} models under perturbations stands in the tables below"
+        return [f"{told}; {plural(begun, 'run is', 'runs are')} not finished." if begun else f"{told}."]
+    return [so_far(run) + robustness_sentence(run.result) for run in runs]
 
 
 def how_sure(material: Material) -> str:

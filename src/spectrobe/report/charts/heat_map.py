@@ -15,8 +15,8 @@ _STEPS = 5  # swatches of the scale
 
 
 @dataclass(frozen=True)
-class Cell:
-    """A frequency as drawn: its rectangle, its middle, how dark it is (0 to 1) and what hovering shows."""
+class Wave:
+    """A wave as drawn: its rectangle, its middle, how dark it is (0 to 1) and what hovering shows."""
 
     x: float
     y: float
@@ -62,12 +62,12 @@ class HeatMap:
         """Of the whole."""
         return self.top + self.side + 2.6 * LINE
 
-    def cells(self) -> list[Cell]:
+    def cells(self) -> list[Wave]:
         """Every frequency that was measured."""
         rows, columns = self.values.shape
         width, height = self.side / columns, self.side / rows
         return [
-            Cell(
+            Wave(
                 round(self.left + column * width, 1), round(self.top + row * height, 1), round(width, 1),
                 round(height, 1), round(float(self.values[row, column]) / self.most, 3) if self.most else 0.0,
                 str(self.says[row, column]),
@@ -99,7 +99,7 @@ class HeatMap:
     @property
     def upright(self) -> Label:
         """The name of the vertical axis."""
-        return Label(11, round(self.top + self.side / 2, 1), "vertical frequency")
+        return Label(11, round(self.top + self.side / 2, 1), "vertical frequency (cycles/pixel)")
 
     @property
     def _middle(self) -> float:

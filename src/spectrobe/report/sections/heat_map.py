@@ -12,7 +12,7 @@ from spectrobe.report.charts.heat_map import HeatMap, HeatMaps
 from spectrobe.report.material import Material, grouped, told_apart
 from spectrobe.report.numbers import interval, number, plural
 from spectrobe.report.runs import Run
-from spectrobe.report.sections.response import DIFFERING, shared
+from spectrobe.report.sections.response import DIFFERING, SHARED, apart, shared
 from spectrobe.studies.response.basis import full_plane
 from spectrobe.studies.words import percent
 
@@ -22,27 +22,34 @@ if TYPE_CHECKING:
 READING = (
     "One wave is added to every image, of the same strength for each frequency and direction; the darker the place, "
     "the more often the model errs under it. In the middle lie slow waves, at the edges the fastest. A wave and its "
-    "mirror image through the middle are the same."
+    "mirror image through the middle are the same. The middle itself, a wave of no frequency, is not measured."
 )
 
 
 def section(material: Material) -> Section | None:
     """Maps of models that can share a scale, side by side."""
-    runs = [run for run in material.of("response") if run.result.heat_map is not None]
-    blocks = tuple(_maps(some, f"heat-map-{k}") for k, some in enumerate(grouped(runs, _shared)))
+    groups = grouped((run for run in material.of("response") if run.result.heat_map is not None), _shared)
+    blocks = (*apart(groups, _shared, _SHARED), *(_maps(some, f"heat-map-{k}") for k, some in enumerate(groups)))
     return Section("heat-map", "Heat map", "Errors under one wave", blocks, READING) if blocks else None
 
 
+_SHARED = (*SHARED, "image size", "norm of the waves", "steps between waves", "number of images")
+
+
 def _shared(run: Run) -> tuple[object, ...]:
-    return *shared(run), run.result.image_size, run.result.settings.heat_map
+    found, plan = run.result.heat_map, run.result.settings.heat_map
+    return *shared(run), run.result.image_size, plan.norm, plan.step, found.n_images
 
 
 def _maps(runs: Sequence[Run], identity: str) -> HeatMaps:
     labels = told_apart(runs, DIFFERING)
     first, level = runs[0].result.heat_map, percent(runs[0].result.confidence)
-    most = max(float(np.nanmax(run.result.heat_map.error.value)) for run in runs)
+    most = max(float(run.result.heat_map.error.value.max()) for run in runs)
     short = max(float(run.result.heat_map.short) for run in runs)
-    note = f" {percent(short)} of the waves could not take that norm within the range of pixels." if short else ""
+    up_to = "Up to " * (len(runs) > 1)
+    note = (
+        f" {up_to}{percent(round(short, 3))} of the pairs of image and wave could not take that norm." if short else ""
+    )
     return HeatMaps(
         title=f"Error rate under one wave of L2 norm {first.norm:g}" + f": {labels[0]}" * (len(runs) == 1),
         maps=tuple(
@@ -67,15 +74,13 @@ def _map(run: Run, label: str, identity: str, most: float) -> HeatMap:
         low, high = found.error.interval[v]
         ky, kx = (step * (k - length // 2) for k, length in zip((row, column), values.shape, strict=True))
         says[row, column] = (
-            f"{label}\n{kx} across, {ky} down (cycles/image)\nerror rate {number(float(found.error.value[v]), 3)}, "
+            f"{label}\n{_wave(ky, kx)}\nerror rate {number(float(found.error.value[v]), 3)}, "
             f"{level} {interval(low, high, 3)}"
         )
-    worst = int(np.nanargmax(found.error.value))
-    ky, kx = found.frequencies[worst].tolist()
+    error = found.error.value
     told = (
-        f"Error rates from {number(float(np.nanmin(found.error.value)), 3)} to "
-        f"{number(float(found.error.value[worst]), 3)}, the highest under {abs(kx)} cycles/image across and {abs(ky)} "
-        "down. All are in the table."
+        f"Error rates from {number(float(error.min()), 3)} to {number(float(error.max()), 3)}, the highest under "
+        f"{_wave(*found.frequencies[int(error.argmax())].tolist())}. All are in the table."
     )
     return HeatMap(identity, label, told, values, says, step, size, most)
 
@@ -88,10 +93,14 @@ def _table(runs: Sequence[Run], labels: Sequence[str], level: str) -> Table:
     for v, (ky, kx) in enumerate(first.heat_map.frequencies.tolist()):
         cells = [_error_cell(run.result.heat_map, v) for run in runs]
         fast = float(np.hypot(ky / height, kx / width))
-        rows.append((Cell(f"{kx}, {ky}"), Cell(f"{fast:.3g}", fast), *cells))
-    columns = ("wave across, down (cycles/image)", "cycles/pixel", *(f"error rate: {label}" for label in labels))
+        rows.append((Cell(number(kx, 0), kx), Cell(number(ky, 0), ky), Cell(f"{fast:.3g}", fast), *cells))
+    columns = ("cycles/image across", "down", "cycles/pixel", *(f"error rate: {label}" for label in labels))
     caption = f"Error rates with {level} intervals over images"
-    return Table(caption, columns, tuple(rows), frozenset(range(1, len(columns))), True)
+    return Table(caption, columns, tuple(rows), frozenset(range(len(columns))), True)
+
+
+def _wave(ky: int, kx: int) -> str:
+    return f"{number(kx, 0)} across, {number(ky, 0)} down (cycles/image)"
 
 
 def _error_cell(found: Measured, v: int) -> Cell:

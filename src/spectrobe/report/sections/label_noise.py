@@ -12,7 +12,7 @@ from spectrobe.figures.style import nth_look
 from spectrobe.report.blocks import Cell, Section, Table, Text
 from spectrobe.report.charts.chart import Axis, Chart, Panels, Point, Series, Tick, round_ticks, span
 from spectrobe.report.material import Material
-from spectrobe.report.numbers import NOT_DEFINED, interval, number, places
+from spectrobe.report.numbers import NOT_DEFINED, interval, number, places, plural
 from spectrobe.studies.label_noise.wording import RULE, drawn, intervals, over
 from spectrobe.studies.words import percent
 
@@ -47,7 +47,8 @@ def rate_name(rate: float) -> str:
 class _Curves:
     """A number of each rate, epoch and band, (R, E, M), with the ends of its bars.
 
-    title: of the panels, in front of the network.   label: of the axis.   unit: behind a number.   bars: what they are.
+    title: of the panels, in front of the network.   label: of the axis.   unit: behind a number.   bars: what they are;
+    empty, and NaN their ends, where there are none.
     """
 
     title: str
@@ -71,15 +72,19 @@ class _Curves:
     def of_shares(cls, result: LabelNoiseResult) -> _Curves:
         """NaN where one seed has nothing above 0."""
         shares, seeds = result.shares, result.settings.seeds
-        bars = f"from the lowest to the highest of {seeds} seeds, no interval" if seeds > 1 else "none, with one seed"
+        low, high = (
+            (shares.min(axis=1), shares.max(axis=1)) if seeds > 1 else (np.full(shares[:, 0].shape, np.nan),) * 2
+        )
         return cls(
-            "Share of each band in the profile", "share of the profile", "", bars, shares.mean(axis=1),
-            shares.min(axis=1), shares.max(axis=1),
+            "Share of each band in the profile", "share of the profile", "",
+            f"the range of {seeds} seeds, which is no interval" if seeds > 1 else "", shares.mean(axis=1), low, high,
         )  # fmt: skip
 
 
 def _panels(result: LabelNoiseResult, curves: _Curves, identity: str) -> Panels:
-    low, high = span([*curves.low.ravel().tolist(), *curves.high.ravel().tolist()], zero=True)
+    low, high = span(
+        [end for part in (curves.value, curves.low, curves.high) for end in part.ravel().tolist()], zero=True
+    )
     y = Axis(curves.label, low, high, round_ticks(low, high, 5))
     charts = [
         _chart(result, curves, f"{identity}-{band}", band, f"band {band}: {place} cycles/pixel", y)
@@ -87,11 +92,11 @@ def _panels(result: LabelNoiseResult, curves: _Curves, identity: str) -> Panels:
     ]
     return Panels(
         identity=identity,
-        title=f"{curves.title} over epochs: {result.model_name}, {result.settings.seeds} seeds a rate",
+        title=f"{curves.title} over epochs: {result.model_name}, {plural(result.settings.seeds, 'seed')} a rate",
         charts=tuple(charts),
         table=_bands(result, curves),
         legend="Labels",
-        intervals=f"Bars: {curves.bars}; points: means over seeds.",
+        intervals=f"Bars: {curves.bars}; points: means over seeds." if curves.bars else "One seed: no bars.",
     )
 
 
@@ -103,8 +108,10 @@ def _chart(result: LabelNoiseResult, curves: _Curves, identity: str, band: int, 
             value, low, high = (float(part[r, e, band]) for part in (curves.value, curves.low, curves.high))
             if np.isnan(value):
                 continue
-            says = f"{rate_name(rate)}, epoch {epoch}, {title}\n{number(value, 3)}{curves.unit}\n"
-            points.append(Point(float(epoch), value, (low, high), says=says + interval(low, high, 3)))
+            says = f"{rate_name(rate)}, epoch {epoch}, {title}\n{number(value, 3)}{curves.unit}"
+            bar = None if np.isnan(low) else (low, high)
+            says += f"\n{interval(low, high, 3)} ({curves.bars})" if bar else ""
+            points.append(Point(float(epoch), value, bar, says=says))
         series.append(Series(f"rate-{r}", rate_name(rate), nth_look(r), tuple(points), "solid"))
     ends = ", ".join(f"{one.name} {number(one.points[-1].y)}" for one in series if one.points)
     return Chart(
@@ -121,7 +128,7 @@ def _bands(result: LabelNoiseResult, curves: _Curves) -> Table:
             cells = [_estimate(float(value), float(low), float(high), digits=3) for value, low, high in each]
             rows.append((Cell(rate_name(rate), rate), Cell(str(epoch), epoch), *cells))
     columns = ("labels", "epoch", *(f"{band}: {place}" for band, place in enumerate(places(result.bands))))
-    caption = f"{curves.label}, means over seeds; behind them {curves.bars}"
+    caption = f"{curves.label}: means over seeds" + f", and {curves.bars}" * bool(curves.bars)
     return Table(caption, columns, tuple(rows), frozenset(range(1, len(columns))))
 
 
@@ -179,7 +186,7 @@ def _epochs(result: LabelNoiseResult) -> Axis:
 def _estimate(value: float, low: float, high: float, digits: int = 2) -> Cell:
     if np.isnan(value):
         return Cell(NOT_DEFINED, float("-inf"))
-    return Cell(number(value, digits), value, interval(low, high, digits))
+    return Cell(number(value, digits), value, "" if np.isnan(low) else interval(low, high, digits))
 
 
 def _left(found: Sequence[Departure], rate: float) -> str:

@@ -15,7 +15,7 @@ from spectrobe.report.material import Material, grouped, told_apart
 from spectrobe.report.numbers import estimate_cell, interval, number, plural
 from spectrobe.report.runs import Run
 from spectrobe.report.sections.profiles import look_of
-from spectrobe.report.sections.response import DIFFERING, shared
+from spectrobe.report.sections.response import DIFFERING, SHARED, apart, shared
 from spectrobe.studies.response.claim import Claim, Prediction
 from spectrobe.studies.response.predictors import MASKING
 from spectrobe.studies.response.wording import claim_sentence, claim_sentences
@@ -36,8 +36,9 @@ _NO_TABLE = Table("", (), ())
 
 def section(material: Material) -> Section | None:
     """For each set of runs that can share charts: what was found, predicted and measured drops, errors."""
-    blocks: list[object] = []
-    for number_, runs in enumerate(tested(material)):
+    groups = tested(material)
+    blocks: list[object] = apart(groups, _shared, _SHARED)
+    for number_, runs in enumerate(groups):
         labels = told_apart(runs, DIFFERING)
         for run, label in zip(runs, labels, strict=True):
             told = [sentence.strip() for sentence in (claim_sentence(run.result), *claim_sentences(run.result))]
@@ -49,12 +50,15 @@ def section(material: Material) -> Section | None:
 
 
 def tested(material: Material) -> list[list[Run]]:
-    """Runs of response that tested perturbations, those together that can share charts."""
+    """Runs of response that tested perturbations, those together that can share charts (here and of spectra)."""
     return grouped((run for run in material.of("response") if run.result.claim is not None), _shared)
 
 
+_SHARED = (*SHARED, "number of images", "perturbations")
+
+
 def _shared(run: Run) -> tuple[object, ...]:
-    return *shared(run), run.result.n_images, run.result.claim.names
+    return *shared(run), run.result.n_images, ", ".join(run.result.claim.names)
 
 
 def _drops(runs: Sequence[Run], labels: Sequence[str], identity: str) -> Panels:

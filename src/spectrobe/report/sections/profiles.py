@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import combinations
 
@@ -12,7 +12,7 @@ from spectrobe.figures.style import MARKERS, Look
 from spectrobe.report.blocks import Cell, Section, Table, Text
 from spectrobe.report.charts.bands import band_axis
 from spectrobe.report.charts.chart import Axis, Chart, Guide, Point, Series, round_ticks, span
-from spectrobe.report.material import Material, attempt, grouped, told_apart
+from spectrobe.report.material import Material, attempt, grouped, told_apart, why_apart
 from spectrobe.report.numbers import estimate_cell, interval, number, places, places_per_image
 from spectrobe.report.runs import Run
 from spectrobe.studies.words import percent
@@ -34,7 +34,7 @@ def section(material: Material) -> Section | None:
         return None
     blocks: list[object] = []
     if len(groups) > 1:
-        blocks.append(Text((why_apart([group[0] for group in groups]),), "note"))
+        blocks.append(Text((_why_apart([group[0] for group in groups]),), "note"))
     for number_, runs in enumerate(groups):
         blocks.append(_chart(material, runs, f"profile-{number_}"))
         differences = _differences(runs)
@@ -42,24 +42,14 @@ def section(material: Material) -> Section | None:
     return Section("profiles", "Bands", "What each frequency band gives", tuple(blocks), READING)
 
 
-def shared(run: Run) -> Hashable:
+def shared(run: Run) -> tuple[object, ...]:
     """Runs that agree in these share a chart."""
     return str(run.result.bands), run.result.value, run.result.confidence
 
 
-def why_apart(first: Sequence[Run]) -> str:
-    names = ("band partitions", "values", "confidences")
-    kinds = list(zip(*(map(str, _parts(run)) for run in first), strict=True))
-    differing = [f"{name} ({', '.join(dict.fromkeys(kind))})" for name, kind in zip(names, kinds, strict=True)
-                 if len(set(kind)) > 1]  # fmt: skip
-    return (
-        f"These runs cannot share a chart: they differ in {' and in '.join(differing)}. "
-        "Their numbers and scores are not comparable across the charts below."
-    )
-
-
-def _parts(run: Run) -> tuple[object, ...]:
-    return run.result.bands, run.result.value, run.result.confidence
+def _why_apart(first: Sequence[Run]) -> str:
+    so = "Their numbers and scores are not comparable across the charts below."
+    return why_apart(("band partitions", "values", "confidences"), [shared(run) for run in first], so)
 
 
 def _chart(material: Material, runs: Sequence[Run], identity: str) -> Chart:

@@ -35,7 +35,7 @@ def section(material: Material) -> Section | None:
         blocks.append(_table(result))
     return (
         Section("relate", "Scores and robustness", "Which score goes with robustness", tuple(blocks), READING)
-        if (blocks)
+        if blocks
         else None
     )
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from spectrobe.perturbations.attacks.norms import written_eps
 from spectrobe.report.blocks import Cell, Section, Table, Text
 from spectrobe.report.charts.chart import Axis, Chart, Panels, Point, Series, Tick, round_ticks
-from spectrobe.report.material import Material, grouped, told_apart
+from spectrobe.report.material import Material, grouped, told_apart, why_apart
 from spectrobe.report.numbers import estimate_cell, interval, number, plural
 from spectrobe.report.runs import Run
 from spectrobe.report.sections.profiles import look_of
@@ -42,7 +42,7 @@ def section(material: Material) -> Section | None:
         return None
     blocks: list[object] = []
     if len(groups) > 1:
-        blocks.append(Text((_why_apart([group[0] for group in groups]),), "note"))
+        blocks.append(Text((why_apart(_SHARED, [_shared(group[0]) for group in groups]),), "note"))
     for number_, runs in enumerate(groups):
         labels = told_apart(runs, DIFFERING)
         curves = _panels(material, runs, labels, f"robustness-{number_}")
@@ -51,16 +51,11 @@ def section(material: Material) -> Section | None:
     return Section("robustness", "Robustness", "What is left under perturbations", tuple(blocks), READING)
 
 
+_SHARED = ("images", "the confidence of their intervals")
+
+
 def _shared(run: Run) -> tuple[str, float]:
     return run.result.data_name, run.result.confidence
-
-
-def _why_apart(first: Sequence[Run]) -> str:
-    names = ("images", "the confidence of their intervals")
-    kinds = zip(*(map(str, _shared(run)) for run in first), strict=True)
-    differing = [f"{name} ({', '.join(dict.fromkeys(kind))})" for name, kind in zip(names, kinds, strict=True)
-                 if len(set(kind)) > 1]  # fmt: skip
-    return f"These runs cannot share charts: they differ in {' and in '.join(differing)}. Each has charts of its own."
 
 
 def _panels(material: Material, runs: Sequence[Run], labels: Sequence[str], identity: str) -> Panels:

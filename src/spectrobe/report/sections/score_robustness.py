@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from math import isnan
 from typing import TYPE_CHECKING
 
-from spectrobe.report.blocks import Cell, Section, Table
+from spectrobe.report.blocks import Cell, Section, Table, Text
 from spectrobe.report.charts.chart import Axis, Chart, Panels, Point, Series, round_ticks, span
-from spectrobe.report.material import Material, grouped
+from spectrobe.report.material import Material, grouped, unfinished_mark
 from spectrobe.report.numbers import estimate_cell, interval, number
 from spectrobe.report.sections.profiles import shared
 from spectrobe.studies.words import percent
@@ -34,10 +34,16 @@ class _Pair:
     decomposed: Run
     robustness: Run
 
+    @property
+    def label(self) -> str:
+        """The model, and how far its runs have come where they are not finished."""
+        marks = dict.fromkeys(filter(None, map(unfinished_mark, (self.decomposed, self.robustness))))
+        return self.decomposed.model_name + "".join(marks)
+
 
 def section(material: Material) -> Section | None:
     """A panel a measure of robustness that at least two models have."""
-    blocks = []
+    blocks: list[object] = []
     for number_, runs in enumerate(grouped(material.of("decompose"), shared)):
         pairs = _pairs(runs, material.of("robustness"))
         measures = [
@@ -45,6 +51,11 @@ def section(material: Material) -> Section | None:
         ]
         if measures:
             blocks.append(_panels(material, pairs, measures, f"relation-{number_}"))
+    if len(blocks) > 1:
+        note = (
+            "Models whose profiles were measured otherwise have charts of their own, as above: scores do not compare."
+        )
+        blocks.insert(0, Text((note,), "note"))
     return (
         Section("relation", "Score and robustness", "Score against robustness", tuple(blocks), READING)
         if blocks
@@ -100,17 +111,17 @@ def _panels(material: Material, pairs: Sequence[_Pair], measures: Sequence[str],
 def _chart(material: Material, pairs: Sequence[_Pair], measure: str, identity: str, x: Axis) -> Chart:
     series, told = [], []
     for pair in pairs:
-        score, name = pair.decomposed.result.score, pair.decomposed.result.model_name
+        score, name, label = pair.decomposed.result.score, pair.decomposed.model_name, pair.label
         robust = _measures(pair.robustness.result).get(measure)
         if robust is None or isnan(robust.value):
             continue
         says = (
-            f"{name}\nscore {number(score.value)}, {interval(score.low, score.high)}"
+            f"{label}\nscore {number(score.value)}, {interval(score.low, score.high)}"
             f"\n{measure} {number(robust.value, 3)}, {interval(robust.low, robust.high, 3)}"
         )
         point = Point(score.value, robust.value, (robust.low, robust.high), (score.low, score.high), says=says)
-        series.append(Series(material.key(name), name, material.look(name), (point,)))
-        told.append(f"{name}: score {number(score.value)}, {number(robust.value)}")
+        series.append(Series(material.key(name), label, material.look(name), (point,)))
+        told.append(f"{label}: score {number(score.value)}, {number(robust.value)}")
     return Chart(
         identity=identity, title=measure, description=f"{measure} against the score. {'; '.join(told)}.", x=x,
         y=Axis("accuracy", 0.0, 1.0, round_ticks(0.0, 1.0, 5)), series=tuple(series), table=Table("", (), ()),
@@ -120,7 +131,7 @@ def _chart(material: Material, pairs: Sequence[_Pair], measure: str, identity: s
 
 def _table(pairs: Sequence[_Pair], measures: Sequence[str], level: str) -> Table:
     rows = tuple(
-        (Cell(pair.decomposed.result.model_name), estimate_cell(pair.decomposed.result.score),
+        (Cell(pair.label), estimate_cell(pair.decomposed.result.score),
          *(estimate_cell(_measures(pair.robustness.result).get(name), 3) for name in measures))
         for pair in pairs
     )  # fmt: skip

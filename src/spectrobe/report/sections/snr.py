@@ -11,7 +11,7 @@ import numpy as np
 from spectrobe.report.blocks import Cell, Section, Table, Text
 from spectrobe.report.charts.bands import octave_axis
 from spectrobe.report.charts.chart import NEUTRAL, Axis, Chart, Guide, Panels, Point, Region, Series, round_ticks, span
-from spectrobe.report.material import Material, grouped
+from spectrobe.report.material import Material, grouped, why_apart
 from spectrobe.report.numbers import interval, number, places
 from spectrobe.studies.snr.result import SnrResult
 from spectrobe.studies.snr.statistics import NON_ROBUST, ROBUST, UNDECIDED
@@ -40,21 +40,17 @@ def section(material: Material) -> Section | None:
         return None
     blocks: list[object] = []
     if len(groups) > 1:
-        blocks.append(Text((_why_apart(groups),), "note"))
+        blocks.append(Text((why_apart(_SHARED, [_shared(some[0]) for some in groups]),), "note"))
     for number_, some in enumerate(groups):
         blocks += [_panels(some, f"snr-{number_}"), _survival_table(some)]
     return Section("snr", "Perturbations", "Which frequencies survive", tuple(blocks), READING)
 
 
+_SHARED = ("bands", "confidence", "images", "image size", "summary")
+
+
 def _shared(result: SnrResult) -> tuple[object, ...]:
     return str(result.bands), result.confidence, result.data_name, result.image_size, result.settings.summary
-
-
-def _why_apart(groups: Sequence[Sequence[SnrResult]]) -> str:
-    names = ("bands", "confidence", "images", "image size", "summary")
-    keys = [_shared(some[0]) for some in groups]
-    differing = [name for name, kind in zip(names, zip(*keys, strict=True), strict=True) if len(set(kind)) > 1]
-    return f"These runs cannot share axes: they differ in {' and in '.join(differing)}. Each has charts of its own."
 
 
 def _panels(results: Sequence[SnrResult], identity: str) -> Panels:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from spectrobe.report.blocks import Cell, Section, Table, Text
 from spectrobe.report.charts.chart import Axis, Chart, Interval, Panels, Point, Series, Tick, round_ticks, span
-from spectrobe.report.material import Material, model_label
+from spectrobe.report.material import Material, model_label, so_far, unfinished_mark
 from spectrobe.report.numbers import estimate_cell, interval, number, places
 from spectrobe.studies.words import percent
 
@@ -30,7 +30,7 @@ def section(material: Material) -> Section | None:
     blocks: list[object] = []
     for number_, run in enumerate(material.of("track")):
         result: TrackResult = run.result
-        blocks += [Text((result.sentence(),)), _panels(material, run, f"track-{number_}"), _table(result)]
+        blocks += [Text((so_far(run) + result.sentence(),)), _panels(material, run, f"track-{number_}"), _table(run)]
     return Section("track", "Training", "Over training", tuple(blocks), READING) if blocks else None
 
 
@@ -90,12 +90,14 @@ def _bands(result: TrackResult, level: str) -> Table:
     return Table(caption, columns, rows, frozenset(range(1, len(columns))))
 
 
-def _table(result: TrackResult) -> Table:
+def _table(run: Run) -> Table:
     """A row a checkpoint: its score, its information, its accuracy."""
+    result: TrackResult = run.result
     rows = tuple(
         (Cell(name), estimate_cell(one.score), estimate_cell(one.information), estimate_cell(one.accuracy, 3))
         for name, one in zip(result.names, result.results, strict=True)
     )
     level = percent(result.results[0].confidence)
     columns = ("checkpoint", "score", f"information ({result.results[0].unit})", "accuracy")
-    return Table(f"Every checkpoint, with {level} intervals over images", columns, rows, frozenset({1, 2, 3}), True)
+    caption = f"Every checkpoint{unfinished_mark(run)}, with {level} intervals over images"
+    return Table(caption, columns, rows, frozenset({1, 2, 3}), True)

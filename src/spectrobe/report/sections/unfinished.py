@@ -33,5 +33,5 @@ def _table(run: Run) -> Table:
         for one in trainings
     )
     level = percent(float(run.identity["settings"]["confidence"]))
-    caption = f"{run.kind}, {run.progress}; {level} intervals over images"
+    caption = f"{run.kind.replace('_', ' ')}: {run.progress} done; {level} intervals over images"
     return Table(caption, ("training", "read", *names), rows, frozenset(range(1, 2 + len(names))), True)

@@ -51,5 +51,6 @@ def trainings_so_far(run: Run, settings: Settings) -> list[TrainingSoFar]:
             "accuracy": wilson(int(own[:, 0].sum()), len(own), level),
             "accuracy under perturbations": mean_estimate(own[:, 1:].mean(axis=1), level),
         }
-        found.append(TrainingSoFar(one.name(settings), epochs, epochs, numbers))
+        told = f"bands {settings.names[one.group]}{', injected noise' * one.injected}, seed {one.seed}"
+        found.append(TrainingSoFar(told, epochs, epochs, numbers))
     return found

@@ -25,6 +25,6 @@ def trainings_so_far(run: Run, settings: Settings) -> list[TrainingSoFar]:
                 "accuracy": wilson(int(last.right.sum()), len(last.right), settings.confidence),
                 f"v(all) − v(empty) ({make_value(settings.value).unit})": mean_estimate(last.gain, settings.confidence),
             }
-            name = f"{percent(rate)} of the labels wrong, seed {s}"
+            name = f"{percent(rate)} of the labels wrong, seed {s}" if rate else f"clean labels, seed {s}"
             found.append(TrainingSoFar(name, len(kept), len(shards), numbers))
     return found
