@@ -4,7 +4,8 @@
 
 Each run in a process of its own, which says what it took once everything is imported: wall seconds, CPU seconds (its
 own and its decoders'), peak memory. The line is fitted to the CPU seconds of the row (to wall seconds where Ray plays),
-relative errors alike; the last column is measured / line. cifar-resnet8 on CIFAR-10; a linear model on photographs
+relative errors alike; the ratio behind it is measured / line. Beside it stands what `spectrobe plan` says before such
+a run, in one process, and wall seconds / plan. cifar-resnet8 on CIFAR-10; a linear model on photographs
 where decoding is what is measured. Then what ImageNet's 50,000 validation images cost for 1,000 models at M = 8:
 forward passes a second of a GPU and prices are assumptions, all else is measured here.
 
@@ -61,6 +62,8 @@ def child(settings: dict[str, Any]) -> dict[str, Any]:
 
     if "plan" in settings:
         return planned(settings["plan"])
+    if "forecast" in settings:
+        return forecast(settings["forecast"])
     kind, models, workers = settings.pop("data"), settings.pop("models", 1), settings.pop("workers", 0)
     ray = settings.pop("ray", 0)
     photographs = kind == "photographs"
@@ -84,6 +87,16 @@ def child(settings: dict[str, Any]) -> dict[str, Any]:
             passes += result.forward_passes
     mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {"wall": time.perf_counter() - wall, "cpu": used() - cpu, "mib": mib, "passes": passes}
+
+
+def forecast(settings: dict[str, Any]) -> dict[str, Any]:
+    """What `plan` says before such a run, in a process of its own: seconds of all its models."""
+    data, models = sb.open_data(f"parquet:{SHARED}/data/cifar10/train.parquet", n_classes=10), settings.pop("models", 1)
+    if settings.pop("data") != "cifar10":
+        raise ValueError("expected a run of cifar-resnet8 on CIFAR-10")
+    plan = plan_decompose(cifar_resnet8(), data, value="usable-information", absence="zero", precision="float32",
+                          batch_size=32, models=models, **settings)  # fmt: skip
+    return {"seconds": models * plan.seconds}
 
 
 def planned(design: str) -> dict[str, Any]:
@@ -119,17 +132,22 @@ class Runs:
 
 def row(title: str, name: str, runs: Sequence[tuple[str, dict[str, Any]]], tell: Callable[[str], None],
         against: Callable[[str, dict[str, Any]], float], unit: str, y: str = "cpu") -> None:  # fmt: skip
-    """A table: a run a line, called by the first of each pair, and the straight line in what `against` gives."""
+    """A table: a run a line, called by the first of each pair, and the straight line in what `against` gives.
+
+    Where runs know what `plan` said of them (key "plan"), its seconds and wall seconds / plan stand behind.
+    """
     x = np.array([against(size, run) for size, run in runs])
     seconds = np.array([run[y] for _, run in runs])
     slope, start = np.polyfit(x, seconds, 1, w=1 / seconds)
     kind = {"cpu": "CPU s", "wall": "wall s"}[y]
     tell("")
     tell(f"{title}: {start:.2f} s + {1e3 * slope:.3g} ms x {unit}")
-    tell(f"{name:>14}{'passes':>10}{'wall s':>9}{'CPU s':>9}{'peak MiB':>10}{'line, ' + kind:>14}{'ratio':>7}")
+    tell(f"{name:>14}{'passes':>10}{'wall s':>9}{'CPU s':>9}{'peak MiB':>10}{'line, ' + kind:>14}{'ratio':>7}"
+         + f"{'plan s':>9}{'ratio':>7}" * all("plan" in run for _, run in runs))  # fmt: skip
     for (size, run), line in zip(runs, start + slope * x, strict=True):
+        said = f"{run['plan']:>9.1f}{run['wall'] / run['plan']:>7.2f}" if "plan" in run else ""
         tell(f"{size:>14}{run['passes']:>10,.0f}{run['wall']:>9.1f}{run['cpu']:>9.1f}{run['mib']:>10.0f}{line:>14.1f}"
-             f"{run[y] / line:>7.2f}")  # fmt: skip
+             f"{run[y] / line:>7.2f}{said}")  # fmt: skip
 
 
 def by_size(size: str, run: dict[str, Any]) -> float:
@@ -183,8 +201,10 @@ def imagenet(runs: Runs, tell: Callable[[str], None]) -> None:
             # a store that takes shards of all workers at the same time; a GPU is paid for until its model's intervals
             once = N_MODELS * (few.opening + few.intervals) / 3600
             played = N_MODELS * N_IMAGENET * job.worker_seconds / 3600
+            # one call has one driver, which stores one shard at a time
+            one_call = max(played / 64, job.files * one.write / 3600) + once
             cells = (f"{rate:,}", f"{job.device_hours:,.0f}", f"{GPU_HOUR * (played + once):,.0f}",
-                     f"{(played + once) / 8:,.1f} h", f"{(played + once) / 64:,.1f} h", f"{played / 64 + once:,.1f} h",
+                     f"{(played + once) / 8:,.1f} h", f"{(played + once) / 64:,.1f} h", f"{one_call:,.1f} h",
                      f"{one.decode / job.worker_seconds:.2f}", f"{job.workers_store:,.0f} GPUs")  # fmt: skip
             tell("".join(f"{cell:>{len(name) + 2}}" for cell, name in zip(cells, head, strict=True)))
 
@@ -215,7 +235,13 @@ def main() -> None:
     game, few = {"data": "cifar10", "design": "permutation"}, 20 if quick else 100
 
     def called(sizes: Sequence[int], settings: Callable[[int], dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
-        return [(f"{size:,}", runs(**settings(size))) for size in sizes]
+        """Each run, with what `plan` says of it where models are played in one process."""
+        found = []
+        for size in sizes:
+            asked = settings(size)
+            said = {} if "workers" in asked else {"plan": runs(forecast=asked)["seconds"]}
+            found.append((f"{size:,}", runs(**asked) | said))
+        return found
 
     if "images" in chosen:
         sizes = (100, 300) if quick else (100, 1_000, 10_000)

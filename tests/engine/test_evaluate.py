@@ -15,7 +15,7 @@ from spectrobe.data import open_data
 from spectrobe.data.checks import content_digest
 from spectrobe.engine import local
 from spectrobe.engine.absence import Surroundings, absence_class
-from spectrobe.engine.evaluate import Evaluator, Shard, check_flat
+from spectrobe.engine.evaluate import Evaluator, Shard, check_flat, mixing
 from spectrobe.engine.local import ImageLoader
 from spectrobe.engine.progress import Silent
 from spectrobe.errors import BadImageError, ModelOutputError
@@ -23,6 +23,7 @@ from spectrobe.game.coalitions import Design, make_design, members
 from spectrobe.game.table import PayoffTable
 from spectrobe.game.temperature import TEMPERATURES
 from spectrobe.models.base import Geometry
+from spectrobe.models.tensor_cores import float32_products, rounding
 from tests.toys import N_CLASSES, PLAIN, SHAPE, Counting, exact, labels_of, linear, pixels, planted, self_check_passes
 
 CPU = torch.device("cpu")
@@ -272,6 +273,15 @@ def test_rows_say_what_the_images_are() -> None:
     assert np.allclose(table.band_power.sum(1), contrast, rtol=1e-5)
     assert table.band_power.dtype == np.float64
     assert table.digest == tuple(content_digest(image) for image in x)
+
+
+def test_bands_are_mixed_in_whole_float32_where_the_model_is_played_in_tf32() -> None:
+    with float32_products(True):
+        with mixing(torch.device("cuda")):
+            assert {rounding()[name] for name in ("cuda.matmul", "cudnn.conv")} == {"ieee"}
+        assert rounding()["cuda.matmul"] == "tf32"
+        with mixing(torch.device("cpu")):
+            assert rounding()["cuda.matmul"] == "tf32"  # nothing is set where it would mean nothing
 
 
 def test_no_gradient_is_recorded() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Self
 
@@ -20,6 +21,7 @@ from spectrobe.engine.shards import Columns
 from spectrobe.errors import BadImageError, ModelOutputError
 from spectrobe.game.coalitions import Design, members
 from spectrobe.game.table import PER_CELL, PayoffTable, cells_from_logits
+from spectrobe.models.tensor_cores import float32_products
 from spectrobe.spectrum import BandMixer, band_energy, clip_in_place
 
 _BLOCK_BYTES, _BLOCK_BYTES_DEVICE = 8 * 2**20, 256 * 2**20  # CPUs transform three times faster inside their cache
@@ -108,6 +110,7 @@ class Evaluator:
                 labels[rows[first] // k] = logits[first].argmax(1)
             cells.add(logits)
             progress.advance(len(images))
+        digests = tuple(content_digest(image) for image in shard.pixels)  # while a GPU works off what it was given
         done = cells.done() | ({"clipped": torch.cat(clipped)} if self.clip else {})
         stored = {name: cell.view(n, k, *cell.shape[1:]) for name, cell in done.items()}
         empty = self.empty_logits(shard.pixels.shape[1:])
@@ -121,7 +124,7 @@ class Evaluator:
             position=np.asarray(shard.position, dtype=np.int64),
             ids=shard.ids,
             label=labels.cpu().numpy(),
-            digest=tuple(content_digest(image) for image in shard.pixels),
+            digest=digests,
             band_power=self._band_power(pixels if self.device.type == "cuda" else shard.pixels),
             coalition=masks,
             **{name: cell.cpu().numpy() for name, cell in stored.items()},
@@ -152,7 +155,8 @@ class Evaluator:
                 at = 0
                 while at < k:
                     take = min(k - at, self.batch_size - filled)
-                    mixer.mix_into(batch[filled : filled + take], image, weights[image, at : at + take])
+                    with mixing(self.device):
+                        mixer.mix_into(batch[filled : filled + take], image, weights[image, at : at + take])
                     at, filled = at + take, filled + take
                     if filled == self.batch_size:
                         yield done, mixer.as_images(batch)
@@ -190,6 +194,11 @@ class Evaluator:
             f"the model returned NaN or infinite logits for image {ids[image]!r} with bands {present or 'none'} "
             "present: check its weights and precision (precision='float32')"
         )
+
+
+def mixing(device: torch.device) -> AbstractContextManager[None]:
+    """Bands are mixed in whole float32, whatever precision the model is played in: TF32 would round the pixels."""
+    return float32_products(False) if device.type == "cuda" else nullcontext()
 
 
 def _moved(tensor: Tensor, device: torch.device) -> Tensor:

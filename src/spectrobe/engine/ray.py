@@ -185,16 +185,16 @@ class _Call:
                 self.said.add(note)
                 progress.note(note)
         if not isinstance(made, Failure):
-            made = self._seen_here(made) or made
+            made = self._seen_here(index, made) or made
         if isinstance(made, Failure):
             self._again(index, made, progress)
             return
         keep(index, made)
         self.done += 1
 
-    def _seen_here(self, made: Any) -> Failure | None:
+    def _seen_here(self, index: int, made: Any) -> Failure | None:
         """A failure when a worker left out an image that this process can read: that node lacks it."""
-        place = {self.loader.data.ids[position]: position for index in self.shards for position in self.shards[index]}
+        place = {self.loader.data.ids[position]: position for position in self.shards[index]} if made.skipped else {}
         for image_id, why in made.skipped.items():
             if not any(isinstance(image, BadImageError) for _, image in self.loader.each([place[image_id]])):
                 return Failure(f"image {image_id} can be read here and not there ({why})", True, "")

@@ -66,8 +66,11 @@ class Cluster:
         wanted = workers or 1
         has_gpus, has_cpus = (sum(node.get(kind, 0.0) for node in nodes) for kind in ("GPU", "CPU"))
         if gpus and sum(_room_on(node, 0, gpus) for node in nodes) < wanted:
+            need = f"{wanted} Ray workers with {gpus:g} GPUs each need"
+            if wanted == 1:
+                need = f"a Ray worker with {gpus:g} GPUs needs"
             raise InputError(
-                f"{wanted} Ray workers with {gpus:g} GPUs each need {_least(wanted, gpus):g} GPUs, the cluster has "
+                f"{need} {_least(wanted, gpus):g} GPUs, the cluster has "
                 f"{has_gpus:g}: ask for fewer workers, or a smaller share of a GPU for each"
             )
         raise InputError(

@@ -20,6 +20,7 @@ from spectrobe.engine.lent import give_back
 from spectrobe.engine.local import Bench, ImageLoader, Made, Player
 from spectrobe.engine.sources import Sources
 from spectrobe.errors import InputError, SpectrobeError
+from spectrobe.models.tensor_cores import rounding, set_rounding
 
 
 @dataclass(frozen=True)
@@ -37,20 +38,21 @@ class Surroundings:
     """Of the driver, which a worker takes over: what the last digits depend on, and where files and code are found."""
 
     threads: int
-    switches: Mapping[str, Any]
+    rounding: Mapping[str, Any]
+    switches: Mapping[str, bool]
     folder: str
     path: tuple[str, ...]
 
     @classmethod
     def here(cls) -> Surroundings:
         """Of this process."""
-        return cls(torch.get_num_threads(), _switches(), os.getcwd(), tuple(sys.path))
+        return cls(torch.get_num_threads(), rounding(), _switches(), os.getcwd(), tuple(sys.path))
 
     def take_over(self) -> None:
         """Make them this process's."""
         torch.set_num_threads(self.threads)
-        for name, value in self.switches.items():
-            _set_switch(name, value)
+        set_rounding(self.rounding)
+        _set_switches(self.switches)
         if os.path.isdir(self.folder):
             os.chdir(self.folder)
         sys.path += [place for place in self.path if place not in sys.path and os.path.exists(place)]
@@ -133,20 +135,16 @@ def _same_images(parcel: Parcel) -> None:
         )
 
 
-def _switches() -> dict[str, Any]:
+def _switches() -> dict[str, bool]:
+    cudnn = torch.backends.cudnn
     return {
-        "matmul": torch.get_float32_matmul_precision(),
-        "cudnn.allow_tf32": torch.backends.cudnn.allow_tf32,
-        "cudnn.benchmark": torch.backends.cudnn.benchmark,
-        "cudnn.deterministic": torch.backends.cudnn.deterministic,
-        "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "benchmark": cudnn.benchmark,
+        "deterministic": cudnn.deterministic,
+        "algorithms": torch.are_deterministic_algorithms_enabled(),
     }
 
 
-def _set_switch(name: str, value: Any) -> None:
-    if name == "matmul":
-        torch.set_float32_matmul_precision(value)
-    elif name == "deterministic":
-        torch.use_deterministic_algorithms(value)
-    else:
-        setattr(torch.backends.cudnn, name.partition(".")[2], value)
+def _set_switches(switches: Mapping[str, bool]) -> None:
+    torch.backends.cudnn.benchmark = switches["benchmark"]
+    torch.backends.cudnn.deterministic = switches["deterministic"]
+    torch.use_deterministic_algorithms(switches["algorithms"])

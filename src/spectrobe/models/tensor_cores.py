@@ -1,8 +1,8 @@
-"""Whether float32 products and convolutions on CUDA round their factors to TF32, said for a while and put back."""
+"""Whether float32 products and convolutions round their factors (on CUDA to TF32), said for a while and put back."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -32,3 +32,30 @@ def _settings() -> list[tuple[Any, str, Any, Any]]:
     if hasattr(cudnn, "conv"):  # from torch 2.9 on, where reading the older flags may raise
         return [(one, "fp32_precision", "tf32", "ieee") for one in (matmul, cudnn.conv, cudnn.rnn)]
     return [(one, "allow_tf32", True, False) for one in (matmul, cudnn)]
+
+
+def rounding() -> dict[str, Any]:
+    """How this process rounds float32 products now, on CUDA and on the CPU: name of a switch -> its value."""
+    if hasattr(torch.backends.cudnn, "conv"):  # from torch 2.9 on, where reading the older flags may raise
+        found = {name: _backend(name) for name in _SWITCHES}
+        return {name: one.fp32_precision for name, one in found.items() if one is not None}
+    return {"matmul": torch.get_float32_matmul_precision(), "cudnn": torch.backends.cudnn.allow_tf32}
+
+
+def set_rounding(switches: Mapping[str, Any]) -> None:
+    """Round as a process of the same torch does whose `rounding` this is."""
+    for name, value in switches.items():
+        if name == "matmul":
+            torch.set_float32_matmul_precision(value)
+        elif name == "cudnn":
+            torch.backends.cudnn.allow_tf32 = value
+        else:
+            _backend(name).fp32_precision = value
+
+
+_SWITCHES = ("cuda.matmul", "cudnn.conv", "cudnn.rnn", "mkldnn.matmul", "mkldnn.conv", "mkldnn.rnn")
+
+
+def _backend(name: str) -> Any:
+    library, _, what = name.partition(".")
+    return getattr(getattr(torch.backends, library), what, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,11 @@ import torch
 
 import spectrobe as sb
 from spectrobe.engine import local
+from spectrobe.engine.store import RunFolder
 from spectrobe.errors import InputError
 from spectrobe.studies.plan.measure import Measured
 from spectrobe.studies.plan.result import Plan
-from spectrobe.studies.plan.study import plan_decompose, plan_robustness, plan_snr
+from spectrobe.studies.plan.study import READS, _intervals, plan_decompose, plan_robustness, plan_snr
 from spectrobe.studies.snr.study import snr_study
 from tests.toys import PLAIN, Counting, exact, planted
 
@@ -124,6 +126,31 @@ def test_a_plan_plays_few_images(monkeypatch: pytest.MonkeyPatch) -> None:
     model = Counting(exact(net))
     plan = plan_decompose(model, data, **PLAIN)
     assert model.images < plan.passes
+
+
+@pytest.mark.parametrize("design", ["exact", "permutation"])
+def test_shards_are_read_as_often_as_is_priced(design: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: Counter[int] = Counter()
+    read_shard = RunFolder.read_shard
+
+    def counted(self: RunFolder, index: int) -> Any:
+        reads[index] += 1
+        return read_shard(self, index)
+
+    monkeypatch.setattr(RunFolder, "read_shard", counted)
+    net, data = planted(120)
+    sb.decompose(net, data, out=tmp_path / "run", **PLAIN | {"design": design, "bands": 5})
+    assert reads[max(reads)] == READS[design]  # the first shards are read more often: for the figure
+
+
+def test_intervals_grow_with_the_images_they_are_drawn_out_to() -> None:
+    net, data = planted(60)
+    few, many = (plan_decompose(net, data, images=n, **PLAIN | {"bands": 5}) for n in (1_000, 200_000))
+    assert few.measured.read > 0
+    assert many.intervals - few.intervals > READS["exact"] * (many.shards - few.shards) * few.measured.read / 4
+    # what is no reading grows too: the line through two sizes must not be flat
+    result = sb.decompose(net, data, **PLAIN | {"bands": 5})
+    assert _intervals(result.table(), result.settings, 200_000) > 5 * _intervals(result.table(), result.settings, 512)
 
 
 MEASURED = Measured(images=8, decode=0.01, play=0.5, write=0.2, row_bytes=1000, shard_bytes=500)

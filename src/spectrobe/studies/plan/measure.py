@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -42,8 +43,8 @@ class Job(Protocol):
 class Measured:
     """What was measured on `images` images. All per image, but for the shard's.
 
-    decode, play: seconds.   row_bytes: in a shard's file.   write: seconds to encode and store a full shard.
-    shard_bytes: of a shard's file beside its rows.
+    decode, play: seconds.   row_bytes: in a shard's file.   write, read: seconds to encode and store a full shard, and
+    to get it back.   shard_bytes: of a shard's file beside its rows.
     """
 
     images: int
@@ -52,6 +53,7 @@ class Measured:
     write: float
     row_bytes: float
     shard_bytes: float
+    read: float = 0.0
 
 
 def measure(job: Job, player: Player, images_per_shard: int, rows: str, store: str | None) -> Measured:
@@ -75,8 +77,8 @@ def measure(job: Job, player: Player, images_per_shard: int, rows: str, store: s
     size, alone = (len(encode_shard(some, {}, made, SCHEMA_VERSION)) for some, made in ((columns, whole), (row, one)))
     row_bytes = (size - alone) / (n - 1) if n > 1 else float(size)
     full = {name: _repeated(column, images_per_shard / n) for name, column in columns.items()}
-    write = _write_seconds(full, whole, rows, store)
-    return Measured(n, decode / n, play / n, write, row_bytes, max(0.0, size - n * row_bytes))
+    write, read = _store_seconds(full, whole, rows, store)
+    return Measured(n, decode / n, play / n, write, row_bytes, max(0.0, size - n * row_bytes), read)
 
 
 def _timed(do: Callable[[], Any]) -> tuple[float, Any]:
@@ -91,16 +93,15 @@ def _repeated(column: np.ndarray | Sequence[str], times: float) -> np.ndarray | 
     return column[index] if isinstance(column, np.ndarray) else [column[int(i)] for i in index]
 
 
-def _write_seconds(columns: Any, provenance: Provenance, rows: str, store: str | None) -> float:
+def _store_seconds(columns: Any, provenance: Provenance, rows: str, store: str | None) -> tuple[float, float]:
+    """To write a shard and to read it, the fastest of a few times."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = RunFolder(f"{(store or temporary).rstrip('/')}/spectrobe-plan", rows)
-        seconds = []
+        indices = range(_REPEATS)
         try:
-            for index in range(_REPEATS):
-                start = time.perf_counter()
-                folder.write_shard(index, columns, {}, provenance)
-                seconds.append(max(time.perf_counter() - start, 1e-9))
+            writes = [_timed(partial(folder.write_shard, index, columns, {}, provenance))[0] for index in indices]
+            reads = [_timed(partial(folder.read_shard, index))[0] for index in indices]
         finally:
             if folder.filesystem.exists(folder.root):
                 folder.filesystem.rm(folder.root, recursive=True)
-    return min(seconds)
+    return min(writes), min(reads)
