@@ -77,6 +77,13 @@ class TestMeanIntervals:
         assert 0.92 < np.mean(held) < 0.98
         assert np.mean(alone) < 0.9
 
+    def test_one_image_many_times_has_a_spread_of_rounding_and_no_correlation(self) -> None:
+        draws = np.random.default_rng(0)
+        for n in (2, 64, 511):
+            row = draws.normal(size=12) * 10.0 ** draws.integers(-6, 3)
+            found = mean_intervals(np.repeat(row[None], n, axis=0))
+            np.testing.assert_allclose(found.simultaneous, np.stack([row, row], axis=1), rtol=1e-9)
+
     def test_a_band_without_spread_has_no_width_and_does_not_disturb_the_others(self) -> None:
         rows = rows_of(np.random.default_rng(0), 20)
         rows[:, 2] = 7

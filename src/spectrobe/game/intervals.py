@@ -207,7 +207,7 @@ def _max_t_quantile(rows: np.ndarray, confidence: float, seed: int) -> float:
     """Quantile of max |t| of a multivariate t with the rows' correlation; columns without spread are left out."""
     n = len(rows)
     spread = rows.std(axis=0, ddof=1)
-    live = rows[:, spread > 0]
+    live = rows[:, spread > _ROUNDING * np.abs(rows).max()]  # images that are all alike have a spread of rounding
     if live.shape[1] < 2:
         return 0.0
     correlation = np.corrcoef(live, rowvar=False)
