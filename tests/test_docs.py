@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shlex
 from collections.abc import Iterator
@@ -68,6 +69,13 @@ def test_the_link_check_sees_links() -> None:
 def test_every_page_is_in_the_navigation_once() -> None:
     listed = re.findall(r"^\s+- .*?: (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
     assert sorted(listed) == sorted(str(page.relative_to(DOCS)) for page in PAGES)
+
+
+def test_the_reference_names_what_can_be_imported() -> None:
+    named = [one for page in PAGES for one in re.findall(r"^::: (\S+)$", page.read_text(), re.MULTILINE)]
+    assert len(named) > 15
+    for one in named:
+        assert importlib.util.find_spec(one) is not None, one
 
 
 def commands(page: Path) -> Iterator[list[str]]:

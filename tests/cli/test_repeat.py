@@ -98,6 +98,18 @@ def test_what_was_not_said_is_not_recorded_and_older_runs_have_their_command(cli
     assert "--class-map" not in command_of(open_runs("run")[0])
 
 
+def test_the_data_stand_in_the_command_as_they_were_given(cli: Cli, folder: Path, tmp_path: Path) -> None:
+    """With folders, which a report cuts off unless it is to show paths."""
+    where = Path("images").resolve()
+    call = ("decompose", "python:toys:blunt?class_names=names.txt", where, "--bands", 2, "--out", "run", "--quiet")
+    assert cli(*call).code == 0
+    assert json.loads(Path("run", "run.json").read_text())["data_written"] == str(where)
+    assert str(where) in command_of(open_runs("run")[0])
+    for shown in (False, True):
+        sb.report("run", tmp_path / "report.html", photographs=0, show_paths=shown)
+        assert (str(where) in (tmp_path / "report.html").read_text()) is shown
+
+
 def test_a_class_map_that_was_no_file_is_named_as_one(folder: Path) -> None:
     x = torch.rand(6, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     data = sb.data.open_data((x, torch.arange(6) % 2 + 4), class_map={"4": 0, "5": 1})

@@ -82,6 +82,7 @@ def open_data(
         return data
     if isinstance(data, str | PathLike):
         opened = _open_string(str(fspath(data)), options)
+        opened.written = str(fspath(data))
     else:
         opened = _open_object(data, options)
     opened.said = options.said

@@ -30,6 +30,7 @@ class ImageData(ABC):
     in_memory: pixels are at hand, so that worker processes have nothing to decode.
     unlabelled_because: when labels is None, why, and what would give labels (a part of a sentence).
     said: what was said beside the data string (or object) to open it, JSON-able: class_map, image_column, label_column.
+    written: the data string as it was given; empty for an object.
     """
 
     name: str
@@ -39,6 +40,7 @@ class ImageData(ABC):
     in_memory: bool = False
     unlabelled_because: str | None = None
     said: Mapping[str, Any] = MappingProxyType({})
+    written: str = ""
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -98,6 +98,7 @@ class CachedData(ImageData):
         self.data, self.cache = data, cache
         self.name, self.ids, self.labels = data.name, data.ids, data.labels
         self.class_names, self.unlabelled_because = data.class_names, data.unlabelled_because
+        self.said, self.written = data.said, data.written
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.data, PixelCache(self.cache.most_bytes))  # another process decodes for itself

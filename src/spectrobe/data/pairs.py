@@ -34,7 +34,8 @@ class PairedData(ImageData):
         self.clean, self.perturbed = clean, perturbed
         self.name, self.ids, self.labels = clean.name, clean.ids, None
         self.class_names = clean.class_names
-        self.in_memory, self.said = clean.in_memory and perturbed.in_memory, clean.said
+        self.in_memory = clean.in_memory and perturbed.in_memory
+        self.said, self.written = clean.said, clean.written
         self.partner, self.unpaired = _partners(clean, perturbed)
 
     def pixels(self, index: int, geometry: Geometry) -> Tensor:
@@ -125,7 +126,7 @@ class CentrePatches(ImageData):
         self.data, self.patch = data, patch
         self.name, self.ids, self.labels = data.name, data.ids, data.labels
         self.class_names, self.in_memory = data.class_names, data.in_memory
-        self.unlabelled_because, self.said = data.unlabelled_because, data.said
+        self.unlabelled_because, self.said, self.written = data.unlabelled_because, data.said, data.written
 
     def pixels(self, index: int, geometry: Geometry) -> Tensor:
         """The patch; BadImageError when the image is smaller."""

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from spectrobe.data.base import ImageData
 from spectrobe.engine.batching import BatchSizes
 from spectrobe.engine.environment import environment
 from spectrobe.engine.executor import Executor, LocalExecutor
@@ -111,7 +112,7 @@ class StudyRun:
                 "command": self.kind,
                 "identity": identity,
                 "settled": dict(settle()),
-                **_said(sources),
+                **data_as_said(sources.data),
                 **more,
                 **_listed(sources, order),
                 "environment": environment(),
@@ -259,9 +260,10 @@ def _failure(index: int) -> str:
     return f"{_FAILED}/{index:06d}.txt"
 
 
-def _said(sources: Sources) -> dict[str, Any]:
-    """What was said beside the data to open them, so that a report can say it again; nothing where nothing was."""
-    return {"data_options": dict(sources.data.said)} if sources.data.said else {}
+def data_as_said(data: ImageData) -> dict[str, Any]:
+    """The data string as it was given, and what was said beside it, so that a report can say it again."""
+    found = {"data_written": data.written, "data_options": dict(data.said)}
+    return {name: value for name, value in found.items() if value}
 
 
 def _listed(sources: Sources, order: np.ndarray) -> dict[str, Any]:

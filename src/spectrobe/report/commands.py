@@ -29,7 +29,7 @@ def command_of(run: Run) -> str:
 
 def _decompose(run: Run) -> Words:
     identity, settings, selection = _parts(run)
-    words = [_model(run), settings["data_name"]]
+    words = [_model(run), _data(run)]
     words += ["--bands", str(BandPartition.from_dict(settings["bands"]))]
     for name in ("value", "absence", "design", "confidence", "seed"):
         words += [f"--{name}", str(settings[name])]
@@ -39,7 +39,7 @@ def _decompose(run: Run) -> Words:
 
 def _response(run: Run) -> Words:
     identity, settings, selection = _parts(run)
-    words = [_model(run), settings["data_name"]]
+    words = [_model(run), _data(run)]
     items = [one["name"] for one in identity.get("conditions") or []]
     words += _perturb([*items, *_refused(identity)])
     words += ["--bands", str(BandPartition.from_dict(settings["bands"]))]
@@ -55,7 +55,7 @@ def _response(run: Run) -> Words:
 
 def _snr(run: Run) -> Words:
     identity, settings, selection = _parts(run)
-    words = [settings["data_name"], "--bands", str(BandPartition.from_dict(settings["bands"]))]
+    words = [_data(run), "--bands", str(BandPartition.from_dict(settings["bands"]))]
     items = [one["item"] for one in identity.get("perturbations") or []]
     words += _perturb([*items, *_refused(identity)]) or ["--against", "NOISY"]
     words += ["--model", _model(run)] if settings["model_name"] else []
@@ -68,7 +68,7 @@ def _snr(run: Run) -> Words:
 
 def _robustness(run: Run) -> Words:
     identity, settings, selection = _parts(run)
-    words = [_model(run), settings["data_name"]]
+    words = [_model(run), _data(run)]
     conditions = identity.get("conditions") or []
     stored = [one for one in conditions if "digest" in one["settings"]]
     items = [one["name"] for one in conditions if one not in stored]
@@ -84,7 +84,7 @@ def _robustness(run: Run) -> Words:
 def _track(run: Run) -> Words:
     identity, settings, _ = _parts(run)
     words = [str(one["file"]) for one in (run.about.get("checkpoints") or {}).values()]
-    words += ["--model", str(identity["model"]), "--data", str(identity["data"].get("name"))]
+    words += ["--model", str(identity["model"]), "--data", _data(run, str(identity["data"].get("name")))]
     words += ["--bands", str(BandPartition.from_dict(settings["bands"]))]
     for name in ("value", "absence", "design", "confidence", "seed"):
         words += [f"--{name}", str(settings[name])]
@@ -132,6 +132,12 @@ def _model(run: Run) -> str:
     """The model string, with the options that were said beside it."""
     _, settings, _ = _parts(run)
     return str(run.about.get("written") or settings.get("model_name") or "")
+
+
+def _data(run: Run, name: str = "") -> str:
+    """The data string as it was given; of older runs, and of data that were no string, their name."""
+    _, settings, _ = _parts(run)
+    return str(run.about.get("data_written") or name or settings["data_name"])
 
 
 def _asked(identity: Mapping[str, Any]) -> Words:

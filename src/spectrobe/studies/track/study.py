@@ -18,6 +18,7 @@ from spectrobe.data.base import ImageData
 from spectrobe.engine.devices import resolve_device
 from spectrobe.engine.identity import refuse_other
 from spectrobe.engine.progress import Progress, Silent
+from spectrobe.engine.run import data_as_said
 from spectrobe.engine.store import RunFolder, plain
 from spectrobe.errors import InputError, SpectrobeError
 from spectrobe.game.coalitions import refuse_auto
@@ -133,7 +134,7 @@ class _Tracking:
             times = begun.get("times", times)
         checkpoints = {file.name: {"file": str(file.path), "sha256": file.sha256} for file in files}
         about_run = {"command": "track", "identity": identity, "checkpoints": checkpoints}
-        about_run |= {"data_options": dict(images.said)} if images.said else {}
+        about_run |= data_as_said(images)
         self.folder.write_json("run.json", about_run | {"environment": environment(), "times": times})
         return images
 
