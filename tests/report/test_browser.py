@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 import spectrobe as sb
 from spectrobe.report.poster import poster
@@ -46,6 +48,9 @@ def test_it_opens_without_a_network_and_without_complaint(size: tuple[int, int],
         assert [url for url in found.requests if not url.startswith("data:")] == [report.as_uri()]
         width = found.page.evaluate("document.documentElement.scrollWidth")
         assert width <= size[0]  # nothing sticks out
+        shot = Image.open(io.BytesIO(found.page.screenshot(full_page=True))).convert("L")
+        drawn = [shot.crop((0, top, shot.width, top + size[1])).getextrema() for top in range(0, shot.height, size[1])]
+        assert all(high - low > 100 for low, high in drawn)  # no screen of it is blank
 
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
