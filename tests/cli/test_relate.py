@@ -132,7 +132,9 @@ def test_a_perturbation_that_fails_on_one_model_is_told(zoo: Cli, world: Path) -
 def test_fewer_than_three_models_are_measured_and_not_related(zoo: Cli, world: Path) -> None:
     Path("models.toml").write_text(MODELS.rpartition("[[model]]")[0])
     outcome = zoo("zoo", "models.toml", world / "images", *SETTINGS[:-1], "--out", "z")
-    assert "2 models, " in outcome.err and "decoded once and kept in memory, at 16x16 for 2 models" in outcome.err
+    assert (
+        "2 models, " in outcome.err and "their bands cut, once and kept in memory, at 16x16 for 2 models" in outcome.err
+    )
     assert outcome.code == 0 and "2 models were measured, of which at least 3 are needed" in outcome.err
     assert not Path("z/relate").exists()
 

@@ -59,7 +59,7 @@ class TestReport:
             ("report {made} -o /proc/no/page.html", "could not write"),
             ("report {made} --photographs 13", "0 to 12 photographs, got 13"),
             ("report", "missing argument 'RUN...'"),
-            ("figure profil {made}/blunt", "expected a figure out of label_noise, profile"),
+            ("figure profil {made}/blunt", "expected a figure out of fourier_heat_map, label_noise"),
             ("figure profile {made}/snr", "expected results of decompose for the figure profile, got one of snr"),
             ("figure profile {made}/blunt -o fig.bmp", "ending in .pdf, .svg, .png, got 'fig.bmp'"),
             ("figure profile {made}/blunt --width wide", "the width double or single, got 'wide'"),

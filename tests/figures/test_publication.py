@@ -35,7 +35,7 @@ def results() -> dict[str, Any]:
     responded = replace(responded, settings=replace(responded.settings, model_name=name))
     noisy = made_by_hand()
     return {
-        "heat_map": responded,
+        "fourier_heat_map": responded,
         "label_noise": noisy,
         "label_noise_shares": noisy,
         "prediction": responded,
@@ -50,12 +50,12 @@ def results() -> dict[str, Any]:
 
 
 NAMES = (
-    "heat_map", "label_noise", "label_noise_shares", "prediction", "profile", "response", "response_spectra",
+    "fourier_heat_map", "label_noise", "label_noise_shares", "prediction", "profile", "response", "response_spectra",
     "robustness", "scores", "snr_bias", "track",
 )  # fmt: skip
 """Those of other studies have tests of their own: snr_training, score_robustness."""
 DRAWN = {
-    "answer": "scores", "profiles": "profile", "snr": "snr_bias", "response": "response", "heat_map": "heat_map",
+    "answer": "scores", "profiles": "profile", "snr": "snr_bias", "response": "response", "heat_map": "fourier_heat_map",
     "prediction": "prediction", "spectra": "response_spectra", "robustness": "robustness",
     "score_robustness": "score_robustness", "relate": "score_robustness", "track": "track",
     "label_noise": "label_noise_shares", "feature_snr": "snr_training",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from spectrobe.figures.band_strip_figure import band_strip
-    from spectrobe.figures.heat_map_figure import heat_map
+    from spectrobe.figures.heat_map_figure import fourier_heat_map
     from spectrobe.figures.label_noise_figure import label_noise
     from spectrobe.figures.label_noise_shares_figure import label_noise_shares
     from spectrobe.figures.overview_figure import overview
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "band_strip",
-    "heat_map",
+    "fourier_heat_map",
     "label_noise",
     "label_noise_shares",
     "overview",
@@ -52,7 +52,7 @@ __all__ = [
 # No module may be named like a function: importing it would put the module in the function's place.
 _HOME = {
     "band_strip": "band_strip_figure",
-    "heat_map": "heat_map_figure",
+    "fourier_heat_map": "heat_map_figure",
     "label_noise": "label_noise_figure",
     "label_noise_shares": "label_noise_shares_figure",
     "overview": "overview_figure",

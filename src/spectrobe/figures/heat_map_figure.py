@@ -23,7 +23,7 @@ _LONGEST_NAME = 32  # letters of a model's name
 _SHADES = LinearSegmentedColormap.from_list("errors", ["#FFFFFF", PALETTE[0]])
 
 
-def heat_map(result_or_results: ResponseResult | Sequence[ResponseResult], ax: Axes | None = None) -> Figure:
+def fourier_heat_map(result_or_results: ResponseResult | Sequence[ResponseResult], ax: Axes | None = None) -> Figure:
     """Error rate under one wave a place: horizontal and vertical frequency in cycles/pixel, cycles/image above.
 
     A map a model, all on one scale from 0; the widest interval of a place is named under them.

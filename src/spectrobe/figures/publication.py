@@ -20,7 +20,7 @@ from spectrobe.remote import write_whole
 from spectrobe.studies.kinds import kind_of
 
 KINDS = {
-    "heat_map": "response",
+    "fourier_heat_map": "response",
     "label_noise": "label_noise",
     "label_noise_shares": "label_noise",
     "prediction": "response",
