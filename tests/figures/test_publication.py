@@ -55,7 +55,8 @@ NAMES = (
 )  # fmt: skip
 """Those of other studies have tests of their own: snr_training, score_robustness."""
 DRAWN = {
-    "answer": "scores", "profiles": "profile", "snr": "snr_bias", "response": "response", "heat_map": "fourier_heat_map",
+    "answer": "scores", "profiles": "profile", "snr": "snr_bias", "response": "response",
+    "heat_map": "fourier_heat_map",
     "prediction": "prediction", "spectra": "response_spectra", "robustness": "robustness",
     "score_robustness": "score_robustness", "relate": "score_robustness", "track": "track",
     "label_noise": "label_noise_shares", "feature_snr": "snr_training",
