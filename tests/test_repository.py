@@ -103,6 +103,7 @@ def core_alone() -> tuple[set[str], list[str]]:
     return set(imported.split()), answers
 
 
+@pytest.mark.slow
 def test_the_core_imports_with_torch_numpy_and_scipy_alone(core_alone: tuple[set[str], list[str]]) -> None:
     assert {f"spectrobe.{name}" for name in CORE} <= core_alone[0]
 
@@ -151,8 +152,9 @@ def python_blocks(page: Path) -> list[tuple[int, str]]:
 
 
 def shown(page: Path) -> object:
-    """A page as a parameter; what trains takes too long to be run all the time."""
-    return pytest.param(page, id=str(page.relative_to(ROOT)), marks=[pytest.mark.slow] * page.stem.startswith("train"))
+    """A page as a parameter; what trains or measures for long is not run all the time."""
+    marks = [pytest.mark.slow] if page.stem in ("robustness", "train-studies", "training") else []
+    return pytest.param(page, id=str(page.relative_to(ROOT)), marks=marks)
 
 
 @pytest.mark.parametrize("page", [shown(page) for page in EXAMPLES if python_blocks(page)])

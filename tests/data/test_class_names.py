@@ -24,6 +24,7 @@ def test_classes_without_a_name_have_their_number() -> None:
     assert class_names(model, open_data(PIXELS), 1000)[7] == "class 7"
 
 
+@pytest.mark.slow
 def test_wordnet_ids_become_words_that_differ() -> None:
     pytest.importorskip("timm", reason="needs timm, which has the words")
     model = open_model(lambda x: x.mean((2, 3)))

@@ -91,6 +91,7 @@ def test_the_demo_without_foolbox(monkeypatch: pytest.MonkeyPatch) -> None:
         open_demo("", DataOptions())
 
 
+@pytest.mark.slow
 def test_plain_tensors_load_no_optional_library() -> None:
     script = """
 import sys, torch

@@ -106,6 +106,7 @@ def test_frequencies_are_in_both_units(name: str, width: str, results: dict[str,
     assert any("cycles/pixel" in label for label in labels) and any("cycles/image" in label for label in labels)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", FORMATS)
 def test_files_are_the_same_every_time(ending: str, results: dict[str, Any], tmp_path: Path) -> None:
     contents = []

@@ -180,6 +180,7 @@ class TestSeveral:
             snr_bias(given)
 
 
+@pytest.mark.slow
 def test_the_files_are_the_same_every_time_and_settings_are_given_back(tmp_path: Any) -> None:
     before = dict(matplotlib.rcParams)
     for folder in ("a", "b"):

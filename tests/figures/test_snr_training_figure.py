@@ -123,6 +123,7 @@ def test_into_axes_of_the_caller() -> None:
     assert len(points(ax)) == GROUPS * PERTURBATIONS and "bar across: 95 % interval" in legend_texts(figure)
 
 
+@pytest.mark.slow
 def test_the_files_are_the_same_every_time(tmp_path: Any) -> None:
     for folder in ("a", "b"):
         save_figure(snr_training(fake()), tmp_path / folder, "snr-training")

@@ -20,6 +20,7 @@ def run_python(code: str) -> str:
 
 
 class TestLazyNames:
+    @pytest.mark.slow
     def test_importing_the_package_loads_no_matplotlib_and_a_name_does(self) -> None:
         code = (
             "import sys, spectrobe.figures as f; print('matplotlib' in sys.modules); "

@@ -39,6 +39,7 @@ def test_it_differs_in_what_should_matter() -> None:
     assert strongest > 0.2 and standard and max(standard) < 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not TEST.exists(), reason=f"needs {TEST}, which is not there")
 @pytest.mark.parametrize("name", MODELS)
 def test_a_model_is_as_accurate_as_its_manifest_says(name: str) -> None:

@@ -19,6 +19,8 @@ from spectrobe.studies.plan.study import plan_decompose
 from tests.toys import PLAIN as USUAL
 from tests.toys import planted
 
+pytestmark = pytest.mark.slow
+
 PLAIN = USUAL | {"absence": "zero"}  # the mean of the images is decoded once more, whatever their number
 SLOW = 0.5  # seconds
 IMAGES, PER_SHARD = 96, 16

@@ -143,6 +143,7 @@ def test_shards_are_read_as_often_as_is_priced(design: str, tmp_path: Path, monk
     assert reads[max(reads)] == READS[design]  # the first shards are read more often: for the figure
 
 
+@pytest.mark.slow
 def test_intervals_grow_with_the_images_they_are_drawn_out_to() -> None:
     net, data = planted(60)
     few, many = (plan_decompose(net, data, images=n, **PLAIN | {"bands": 5}) for n in (1_000, 200_000))
