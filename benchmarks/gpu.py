@@ -174,24 +174,23 @@ def main() -> None:
     )
     compiles = device.type == "cuda" and not options.no_compile
     share = 0.8 * 60 * options.minutes / (len(options.models) * (len(precisions) + 1.5 * compiles))
-    shape, bands, models = torch.Size((3, options.size, options.size)), BandPartition.square(options.bands), {}
+    shape, bands, played = torch.Size((3, options.size, options.size)), BandPartition.square(options.bands), []
     for model_name in options.models:
         torch.manual_seed(0)
-        models[model_name] = ModuleModel(torchvision.models.get_model(model_name, weights=None).eval())
+        model = ModuleModel(torchvision.models.get_model(model_name, weights=None).eval())
         for precision in precisions:
-            lent: AbstractContextManager[Callable[[Tensor], Tensor]] = models[model_name].prepared(device, precision)
+            lent: AbstractContextManager[Callable[[Tensor], Tensor]] = model.prepared(device, precision)
             with lent as forward, torch.inference_mode():
                 case = Case(forward, 1000, shape, bands, device, 1)
                 report(model_name, precision, case, options, share)
-    for model_name, model in models.items() if compiles else ():  # last: it needs a compiler, and has no time limit
+        played.append((model_name, model, case.batch))
+    for model_name, model, batch in played if compiles else ():  # last: it needs a compiler, and has no time limit
         if time.perf_counter() - begun > 54 * options.minutes:
             print(f"{model_name}: no time left to compile")
             continue
         with model.prepared(device, precisions[-1]) as forward, torch.inference_mode():
-            case = Case(forward, 1000, shape, bands, device, 1)
             try:
-                case.batch, _ = best_batch(case, options.most_batch)
-                compiled(model_name, precisions[-1], case)
+                compiled(model_name, precisions[-1], Case(forward, 1000, shape, bands, device, batch))
             except Exception as error:  # no compiler, no triton, a graph that cannot be captured: said, and no loss
                 print(f"{model_name}: torch.compile failed: {' '.join(str(error).split())[:200]}", flush=True)
     print(f"{time.perf_counter() - begun:.0f} s in all")

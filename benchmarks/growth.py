@@ -48,6 +48,17 @@ GPU_HOUR, GB_MONTH, MILLION_WRITES = 2.0, 0.023, 5.0
 """Dollars, assumed: a rented GPU with the cores beside it, a gigabyte and writes in an object store."""
 
 
+PLAYED: dict[str, Any] = {
+    "value": "usable-information", "absence": "zero", "precision": "float32", "batch_size": 32,
+}  # fmt: skip
+"""What every run of the rows has in common."""
+
+
+def cifar10() -> Any:
+    """The images of the rows."""
+    return sb.open_data(f"parquet:{SHARED}/data/cifar10/train.parquet", n_classes=10)
+
+
 def linear() -> Any:
     """1,000 classes from coarse colours: next to nothing to play, so that decoding and storing show."""
     torch.manual_seed(0)
@@ -67,8 +78,7 @@ def child(settings: dict[str, Any]) -> dict[str, Any]:
     kind, models, workers = settings.pop("data"), settings.pop("models", 1), settings.pop("workers", 0)
     ray = settings.pop("ray", 0)
     photographs = kind == "photographs"
-    data = sb.open_data(str(SHARED / "data/imagenet-sample"), n_classes=1000) if photographs else sb.open_data(
-        f"parquet:{SHARED}/data/cifar10/train.parquet", n_classes=10)  # fmt: skip
+    data = sb.open_data(str(SHARED / "data/imagenet-sample"), n_classes=1000) if photographs else cifar10()
     cache, passes = PixelCache(), 0
     engine: Any = sb.RayOptions(workers=ray, timeout=600) if ray else "local"
 
@@ -81,9 +91,9 @@ def child(settings: dict[str, Any]) -> dict[str, Any]:
         for number in range(models):
             model: Any = linear() if photographs else cifar_resnet8()
             shown = data if photographs else CachedData(data, cache)
-            result = sb.decompose(model, shown, value="usable-information", absence="zero", precision="float32",
-                                  batch_size=32, workers=workers, engine=engine, out=f"{folder}/{number}",
-                                  **settings)  # fmt: skip
+            result = sb.decompose(
+                model, shown, workers=workers, engine=engine, out=f"{folder}/{number}", **PLAYED, **settings
+            )
             passes += result.forward_passes
     mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {"wall": time.perf_counter() - wall, "cpu": used() - cpu, "mib": mib, "passes": passes}
@@ -91,11 +101,10 @@ def child(settings: dict[str, Any]) -> dict[str, Any]:
 
 def forecast(settings: dict[str, Any]) -> dict[str, Any]:
     """What `plan` says before such a run, in a process of its own: seconds of all its models."""
-    data, models = sb.open_data(f"parquet:{SHARED}/data/cifar10/train.parquet", n_classes=10), settings.pop("models", 1)
     if settings.pop("data") != "cifar10":
         raise ValueError("expected a run of cifar-resnet8 on CIFAR-10")
-    plan = plan_decompose(cifar_resnet8(), data, value="usable-information", absence="zero", precision="float32",
-                          batch_size=32, models=models, **settings)  # fmt: skip
+    models = settings.pop("models", 1)
+    plan = plan_decompose(cifar_resnet8(), cifar10(), models=models, **PLAYED, **settings)
     return {"seconds": models * plan.seconds}
 
 

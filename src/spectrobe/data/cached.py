@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from spectrobe.data.base import ImageData
-from spectrobe.data.checks import content_digest
+from spectrobe.data.digests import content_digest
 from spectrobe.errors import BadImageError
 from spectrobe.models.base import Geometry
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import isfinite
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -62,7 +61,7 @@ def prediction(result: ResponseResult, ax: Axes | None = None, panel: str = "err
                 draw_drops(ax, claim, MASKING if panel == "response" else best)
                 ax.set_title(titles[panel], size=8, weight="normal", pad=6)
             return figure_of(ax)
-        rows = len(_errors(claim))
+        rows = len(claim.known_errors)
         figure = Figure(figsize=(PAGE_WIDTH, PANEL + ROW * rows + HEAD), layout="constrained")
         above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=[PANEL, ROW * rows + HEAD / 2])[:, 0]
         for one, name, title in zip(above.subplots(1, 2), (MASKING, best), titles.values(), strict=True):
@@ -100,18 +99,14 @@ def draw_drops(ax: Axes, claim: Claim, name: str, legend: bool = True) -> None:
         ax.legend(loc="best", handlelength=1.2, handletextpad=0.4, borderaxespad=0.2)
 
 
-def _errors(claim: Claim) -> dict[str, tuple[float, float, float]]:
-    """Predictor -> mean error and its interval, where it has one."""
-    known = {name: one.error for name, one in claim.predictions.items() if isfinite(one.error.value)}
-    return {name: (error.value, error.low, error.high) for name, error in known.items()}
-
-
 def _draw_errors(ax: Axes, result: ResponseResult, claim: Claim) -> None:
-    errors = _errors(claim)
+    errors = claim.known_errors
     look = looks([result.model_name])[result.model_name]
-    for row, (value, low, high) in enumerate(errors.values()):
-        ax.hlines(row, low, high, color=look.color, linewidth=2.4)
-        ax.plot(value, row, look.marker, color=look.color, markersize=5, markeredgecolor="white", markeredgewidth=0.7)
+    for row, error in enumerate(errors.values()):
+        ax.hlines(row, error.low, error.high, color=look.color, linewidth=2.4)
+        ax.plot(
+            error.value, row, look.marker, color=look.color, markersize=5, markeredgecolor="white", markeredgewidth=0.7
+        )
     ax.set_yticks(range(len(errors)), list(errors), size=LABEL_SIZE)
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(len(errors) - 0.5, -0.5)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from spectrobe.errors import InputError
-from spectrobe.figures.heat_map_figure import draw_heat_map, heat_map_title
+from spectrobe.figures.heat_map_figure import draw_heat_map, heat_map_title, scale_beside
 from spectrobe.figures.octaves import finish_octaves
 from spectrobe.figures.prediction_figure import LONGEST_NAME, draw_drops
 from spectrobe.figures.profile_figure import draw_profile
@@ -193,8 +193,7 @@ def _draw_cutoffs(ax: Axes, result: ResponseResult) -> None:
 def _draw_heat_map(ax: Axes, result: ResponseResult) -> None:
     image = draw_heat_map(ax, result)
     ax.set_title(heat_map_title(result), size=8, weight="normal", pad=6)
-    bar = figure_of(ax).colorbar(image, ax=ax, shrink=0.85, pad=0.03)
-    bar.outline.set_visible(False)
+    scale_beside(ax, image)
 
 
 def _draw_claim(ax: Axes, result: ResponseResult) -> None:

@@ -28,15 +28,14 @@ def float32_products(tf32: bool) -> Iterator[None]:
 
 def _settings() -> list[tuple[Any, str, Any, Any]]:
     """Where it is set: holder, name, value for TF32 and for full float32."""
-    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-    if hasattr(cudnn, "conv"):  # from torch 2.9 on, where reading the older flags may raise
-        return [(one, "fp32_precision", "tf32", "ieee") for one in (matmul, cudnn.conv, cudnn.rnn)]
-    return [(one, "allow_tf32", True, False) for one in (matmul, cudnn)]
+    if _newer():
+        return [(_backend(name), "fp32_precision", "tf32", "ieee") for name in _ON_CUDA]
+    return [(one, "allow_tf32", True, False) for one in (torch.backends.cuda.matmul, torch.backends.cudnn)]
 
 
 def rounding() -> dict[str, Any]:
     """How this process rounds float32 products now, on CUDA and on the CPU: name of a switch -> its value."""
-    if hasattr(torch.backends.cudnn, "conv"):  # from torch 2.9 on, where reading the older flags may raise
+    if _newer():
         found = {name: _backend(name) for name in _SWITCHES}
         return {name: one.fp32_precision for name, one in found.items() if one is not None}
     return {"matmul": torch.get_float32_matmul_precision(), "cudnn": torch.backends.cudnn.allow_tf32}
@@ -53,7 +52,13 @@ def set_rounding(switches: Mapping[str, Any]) -> None:
             _backend(name).fp32_precision = value
 
 
-_SWITCHES = ("cuda.matmul", "cudnn.conv", "cudnn.rnn", "mkldnn.matmul", "mkldnn.conv", "mkldnn.rnn")
+_ON_CUDA = ("cuda.matmul", "cudnn.conv", "cudnn.rnn")
+_SWITCHES = (*_ON_CUDA, "mkldnn.matmul", "mkldnn.conv", "mkldnn.rnn")
+
+
+def _newer() -> bool:
+    """Whether torch has a switch a backend: from 2.9 on, where reading the older flags may raise."""
+    return hasattr(torch.backends.cudnn, "conv")
 
 
 def _backend(name: str) -> Any:

@@ -10,6 +10,7 @@ from typing import Any, ParamSpec, TypeVar
 from spectrobe.errors import SpectrobeError
 from spectrobe.figures.style import Look, looks
 from spectrobe.perturbations.registry import attacks_a_model
+from spectrobe.report.blocks import Text
 from spectrobe.report.naming import ModelKey, ModelName, model_names
 from spectrobe.report.photographs.reopen import Opener, namer
 from spectrobe.report.runs import Run
@@ -145,20 +146,23 @@ def so_far(run: Run) -> str:
     return f"So far, with {run.progress} done: " if run.progress else ""
 
 
-def why_apart(differ_in: Sequence[str], keys: Sequence[Sequence[object]], so: str = "") -> str:
-    """Why some runs have charts of their own.
+def apart(
+    groups: Sequence[Sequence[T]], key: Callable[[T], Sequence[object]], names: Sequence[str], so: str = ""
+) -> list[object]:
+    """A note on why some runs have charts of their own; nothing where all share theirs.
 
-    keys: of each set of runs that share charts what they share, in the order of its names, `differ_in`.
-    so: what follows from it.
+    groups: those that share charts.   key: what they share, in the order of its names.   so: what follows from it.
     """
+    if len(groups) < 2:
+        return []
     differing = []
-    for name, kind in zip(differ_in, zip(*keys, strict=True), strict=True):
+    for name, kind in zip(names, zip(*(key(some[0]) for some in groups), strict=True), strict=True):
         values = list(dict.fromkeys(map(str, kind)))
         if len(values) > 1:
             plain = all(len(value) <= _LONGEST_VALUE for value in values)
             differing.append(f"{name} ({', '.join(values)})" if plain else name)
     told = f"These runs cannot share charts: they differ in {' and in '.join(differing)}."
-    return f"{told} {so or 'Each has charts of its own.'}"
+    return [Text((f"{told} {so or 'Each has charts of its own.'}",), "note")]
 
 
 def grouped(things: Iterable[T], key: Callable[[T], Hashable]) -> list[list[T]]:

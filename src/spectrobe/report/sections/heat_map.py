@@ -9,11 +9,11 @@ import numpy as np
 
 from spectrobe.report.blocks import Cell, Section, Table
 from spectrobe.report.charts.heat_map import HeatMap, HeatMaps
-from spectrobe.report.material import Material, grouped, told_apart
+from spectrobe.report.material import Material, apart, grouped, told_apart
 from spectrobe.report.numbers import interval, number, plural
 from spectrobe.report.runs import Run
-from spectrobe.report.sections.response import DIFFERING, SHARED, apart, shared
-from spectrobe.studies.response.basis import full_plane
+from spectrobe.report.sections.response import DIFFERING, SHARED, shared
+from spectrobe.studies.response.basis import axis, full_plane
 from spectrobe.studies.words import percent
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def _map(run: Run, label: str, identity: str, most: float) -> HeatMap:
     for row, column in zip(*np.nonzero(np.isfinite(places)), strict=True):
         v = int(places[row, column])
         low, high = found.error.interval[v]
-        ky, kx = (step * (k - length // 2) for k, length in zip((row, column), values.shape, strict=True))
+        ky, kx = int(axis(size[0], step)[row]), int(axis(size[1], step)[column])
         says[row, column] = (
             f"{label}\n{_wave(ky, kx)}\nerror rate {number(float(found.error.value[v]), 3)}, "
             f"{level} {interval(low, high, 3)}"

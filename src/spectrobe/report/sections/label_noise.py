@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -101,18 +101,25 @@ def _panels(result: LabelNoiseResult, curves: _Curves, identity: str) -> Panels:
 
 
 def _chart(result: LabelNoiseResult, curves: _Curves, identity: str, band: int, title: str, y: Axis) -> Chart:
+    def point(r: int, e: int, epoch: int) -> Point:
+        value, low, high = (float(part[r, e, band]) for part in (curves.value, curves.low, curves.high))
+        bar = None if np.isnan(low) else (low, high)
+        says = f"{rate_name(result.rates[r])}, epoch {epoch}, {title}\n{number(value, 3)}{curves.unit}"
+        says += f"\n{interval(low, high, 3)} ({curves.bars})" if bar else ""
+        return Point(float(epoch), value, bar, says=says)
+
+    return _over_epochs(result, identity, title, y, point)
+
+
+def _over_epochs(
+    result: LabelNoiseResult, identity: str, title: str, y: Axis, point: Callable[[int, int, int], Point]
+) -> Chart:
+    """A line a rate; points at which the number is not defined are left out. point: of rate r at place e, the epoch."""
     series = []
     for r, rate in enumerate(result.rates):
-        points = []
-        for e, epoch in enumerate(result.epochs.tolist()):
-            value, low, high = (float(part[r, e, band]) for part in (curves.value, curves.low, curves.high))
-            if np.isnan(value):
-                continue
-            says = f"{rate_name(rate)}, epoch {epoch}, {title}\n{number(value, 3)}{curves.unit}"
-            bar = None if np.isnan(low) else (low, high)
-            says += f"\n{interval(low, high, 3)} ({curves.bars})" if bar else ""
-            points.append(Point(float(epoch), value, bar, says=says))
-        series.append(Series(f"rate-{r}", rate_name(rate), nth_look(r), tuple(points), "solid"))
+        points = [point(r, e, epoch) for e, epoch in enumerate(result.epochs.tolist())]
+        there = tuple(one for one in points if not np.isnan(one.y))
+        series.append(Series(f"rate-{r}", rate_name(rate), nth_look(r), there, "solid"))
     ends = ", ".join(f"{one.name} {number(one.points[-1].y)}" for one in series if one.points)
     return Chart(
         identity=identity, title=title, description=f"{title}, at the last epoch: {ends or NOT_DEFINED}.",
@@ -158,23 +165,16 @@ def _outcomes(result: LabelNoiseResult, identity: str) -> Panels:
 
 
 def _course(result: LabelNoiseResult, identity: str, title: str, label: str, band: np.ndarray) -> Chart:
-    """One number over epochs, a line a rate; points at which it is not defined are left out."""
-    series = []
-    for r, rate in enumerate(result.rates):
-        points = []
-        for epoch, (value, low, high) in zip(result.epochs.tolist(), band[:, r].T.tolist(), strict=True):
-            says = f"{rate_name(rate)}, epoch {epoch}\n{title} {number(value, 3)}\n{interval(low, high, 3)}"
-            ends = None if np.isnan(low) else (low, high)
-            points += [] if np.isnan(value) else [Point(float(epoch), value, ends, says=says)]
-        look = nth_look(r)
-        series.append(Series(f"rate-{r}", rate_name(rate), look, tuple(points), "solid"))
+    """One number over epochs."""
     lowest, highest = span(band.ravel().tolist(), zero=True)
-    told = ", ".join(f"{one.name} {number(one.points[-1].y)}" for one in series if one.points)
-    return Chart(
-        identity=identity, title=title, description=f"{title}, at the last epoch: {told or NOT_DEFINED}.",
-        x=_epochs(result), y=Axis(label, lowest, highest, round_ticks(lowest, highest, 5)), series=tuple(series),
-        table=Table("", (), ()), small=True,
-    )  # fmt: skip
+
+    def point(r: int, e: int, epoch: int) -> Point:
+        value, low, high = band[:, r, e].tolist()
+        says = f"{rate_name(result.rates[r])}, epoch {epoch}\n{title} {number(value, 3)}\n{interval(low, high, 3)}"
+        return Point(float(epoch), value, None if np.isnan(low) else (low, high), says=says)
+
+    y = Axis(label, lowest, highest, round_ticks(lowest, highest, 5))
+    return _over_epochs(result, identity, title, y, point)
 
 
 def _epochs(result: LabelNoiseResult) -> Axis:

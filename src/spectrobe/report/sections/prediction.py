@@ -11,18 +11,17 @@ import numpy as np
 from spectrobe.figures.style import Look, nth_look
 from spectrobe.report.blocks import Cell, Section, Table, Text
 from spectrobe.report.charts.chart import Axis, Chart, Guide, Panels, Point, Row, Series, round_ticks, span
-from spectrobe.report.material import Material, grouped, told_apart
+from spectrobe.report.material import Material, apart, grouped, told_apart
 from spectrobe.report.numbers import estimate_cell, interval, number, plural
 from spectrobe.report.runs import Run
 from spectrobe.report.sections.profiles import look_of
-from spectrobe.report.sections.response import DIFFERING, SHARED, apart, shared
+from spectrobe.report.sections.response import DIFFERING, SHARED, shared
 from spectrobe.studies.response.claim import Claim, Prediction
 from spectrobe.studies.response.predictors import MASKING
 from spectrobe.studies.response.wording import claim_sentence, claim_sentences
 from spectrobe.studies.words import percent
 
 if TYPE_CHECKING:
-    from spectrobe.game.intervals import Estimate
     from spectrobe.studies.response.result import ResponseResult
 
 READING = (
@@ -151,11 +150,11 @@ def _drop_table(runs: Sequence[Run], labels: Sequence[str]) -> Table:
 
 def _errors(material: Material, runs: Sequence[Run], labels: Sequence[str], identity: str) -> Chart:
     """A row a predictor: how far off its predictions are, with an interval."""
-    names = list(dict.fromkeys(name for run in runs for name in _known_errors(run)))
+    names = list(dict.fromkeys(name for run in runs for name in run.result.claim.known_errors))
     series, told, ends = [], [], [0.0]
     for k, (run, label) in enumerate(zip(runs, labels, strict=True)):
         points = []
-        for name, error in _known_errors(run).items():
+        for name, error in run.result.claim.known_errors.items():
             says = f"{label}\n{name}\noff by {number(error.value, 3)}, {interval(error.low, error.high, 3)}"
             place = names.index(name) + 0.16 * (k - (len(runs) - 1) / 2)
             points.append(Point(error.value, place, x_interval=(error.low, error.high), says=says))
@@ -165,7 +164,7 @@ def _errors(material: Material, runs: Sequence[Run], labels: Sequence[str], iden
         series.append(Series(material.key(run.result.model_name), label, look, tuple(points)))
     _, high = span(ends, zero=True)
     level = percent(runs[0].result.confidence)
-    only = _known_errors(runs[0]) if len(runs) == 1 else {}
+    only = runs[0].result.claim.known_errors if len(runs) == 1 else {}
     notes = [number(only[name].value, 3) if name in only else "" for name in names]
     return Chart(
         identity=identity,
@@ -179,12 +178,6 @@ def _errors(material: Material, runs: Sequence[Run], labels: Sequence[str], iden
         legend="Models" if len(runs) > 1 else "",
         table=_error_table(runs, labels, names),
     )
-
-
-def _known_errors(run: Run) -> dict[str, Estimate]:
-    """Predictor -> its error, where it has one."""
-    errors = {name: prediction.error for name, prediction in run.result.claim.predictions.items()}
-    return {name: error for name, error in errors.items() if isfinite(error.value)}
 
 
 def _error_table(runs: Sequence[Run], labels: Sequence[str], names: Sequence[str]) -> Table:

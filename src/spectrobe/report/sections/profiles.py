@@ -9,10 +9,10 @@ from itertools import combinations
 import numpy as np
 
 from spectrobe.figures.style import MARKERS, Look
-from spectrobe.report.blocks import Cell, Section, Table, Text
+from spectrobe.report.blocks import Cell, Section, Table
 from spectrobe.report.charts.bands import band_axis
 from spectrobe.report.charts.chart import Axis, Chart, Guide, Point, Series, round_ticks, span
-from spectrobe.report.material import Material, attempt, grouped, told_apart, why_apart
+from spectrobe.report.material import Material, apart, attempt, grouped, told_apart
 from spectrobe.report.numbers import estimate_cell, interval, number, places, places_per_image
 from spectrobe.report.runs import Run
 from spectrobe.studies.words import percent
@@ -32,9 +32,8 @@ def section(material: Material) -> Section | None:
     groups = grouped(material.of("decompose"), shared)
     if not groups:
         return None
-    blocks: list[object] = []
-    if len(groups) > 1:
-        blocks.append(Text((_why_apart([group[0] for group in groups]),), "note"))
+    so = "Their numbers and scores are not comparable across the charts below."
+    blocks = apart(groups, shared, ("band partitions", "values", "confidences"), so)
     for number_, runs in enumerate(groups):
         blocks.append(_chart(material, runs, f"profile-{number_}"))
         differences = _differences(runs)
@@ -45,11 +44,6 @@ def section(material: Material) -> Section | None:
 def shared(run: Run) -> tuple[object, ...]:
     """Runs that agree in these share a chart."""
     return str(run.result.bands), run.result.value, run.result.confidence
-
-
-def _why_apart(first: Sequence[Run]) -> str:
-    so = "Their numbers and scores are not comparable across the charts below."
-    return why_apart(("band partitions", "values", "confidences"), [shared(run) for run in first], so)
 
 
 def _chart(material: Material, runs: Sequence[Run], identity: str) -> Chart:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite, log2, log10
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from spectrobe.report.blocks import Cell, Remarks, Section, Table, Text
+from spectrobe.report.blocks import Cell, Remarks, Section, Table
 from spectrobe.report.charts.bands import octave_axis
 from spectrobe.report.charts.chart import Axis, Chart, Interval, Panels, Point, Series, Tick, round_ticks, span
-from spectrobe.report.material import Material, grouped, told_apart, why_apart
+from spectrobe.report.material import Material, apart, grouped, told_apart
 from spectrobe.report.numbers import estimate_cell, interval, number, plural
 from spectrobe.report.runs import Run
 from spectrobe.report.sections.profiles import look_of
@@ -53,7 +53,7 @@ class _Line:
 def section(material: Material) -> Section | None:
     """Charts for each set of runs with the same bands, one table of single numbers, and the study's own sentences."""
     groups = grouped(material.of("response"), shared)
-    blocks: list[object] = apart(groups)
+    blocks: list[object] = apart(groups, shared, SHARED)
     for number_, runs in enumerate(groups):
         labels = told_apart(runs, DIFFERING)
         blocks += [_panels(material, runs, labels, f"response-{number_}"), _numbers(runs, labels)]
@@ -76,15 +76,6 @@ SHARED = ("bands", "confidence", "images")
 def shared(run: Run) -> tuple[object, ...]:
     """Runs that agree in these, named by SHARED, share charts."""
     return str(run.result.bands), run.result.confidence, run.result.data_name
-
-
-def apart(
-    groups: Sequence[Sequence[Run]], key: Callable[[Run], Sequence[object]] = shared, names: Sequence[str] = SHARED
-) -> list[object]:
-    """A note on why these sets of runs do not share charts; none where there is one set."""
-    if len(groups) < 2:
-        return []
-    return [Text((why_apart(names, [key(runs[0]) for runs in groups]),), "note")]
 
 
 def _panels(material: Material, runs: Sequence[Run], labels: Sequence[str], identity: str) -> Panels:

@@ -7,9 +7,9 @@ from math import isfinite, log2
 from typing import TYPE_CHECKING
 
 from spectrobe.perturbations.attacks.norms import written_eps
-from spectrobe.report.blocks import Cell, Section, Table, Text
+from spectrobe.report.blocks import Cell, Section, Table
 from spectrobe.report.charts.chart import Axis, Chart, Panels, Point, Series, Tick, round_ticks
-from spectrobe.report.material import Material, grouped, told_apart, why_apart
+from spectrobe.report.material import Material, apart, grouped, told_apart
 from spectrobe.report.numbers import estimate_cell, interval, number, plural
 from spectrobe.report.runs import Run
 from spectrobe.report.sections.profiles import look_of
@@ -40,9 +40,7 @@ def section(material: Material) -> Section | None:
     groups = grouped(material.of("robustness"), _shared)
     if not groups:
         return None
-    blocks: list[object] = []
-    if len(groups) > 1:
-        blocks.append(Text((why_apart(_SHARED, [_shared(group[0]) for group in groups]),), "note"))
+    blocks = apart(groups, _shared, _SHARED)
     for number_, runs in enumerate(groups):
         labels = told_apart(runs, DIFFERING)
         curves = _panels(material, runs, labels, f"robustness-{number_}")

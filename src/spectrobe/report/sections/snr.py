@@ -8,10 +8,10 @@ from math import inf, isfinite, log2
 
 import numpy as np
 
-from spectrobe.report.blocks import Cell, Section, Table, Text
+from spectrobe.report.blocks import Cell, Section, Table
 from spectrobe.report.charts.bands import octave_axis
 from spectrobe.report.charts.chart import NEUTRAL, Axis, Chart, Guide, Panels, Point, Region, Series, round_ticks, span
-from spectrobe.report.material import Material, grouped, why_apart
+from spectrobe.report.material import Material, apart, grouped
 from spectrobe.report.numbers import interval, number, places
 from spectrobe.studies.snr.result import SnrResult
 from spectrobe.studies.snr.statistics import NON_ROBUST, ROBUST, UNDECIDED
@@ -38,9 +38,7 @@ def section(material: Material) -> Section | None:
     groups = grouped(material.snr_results, _shared)
     if not groups:
         return None
-    blocks: list[object] = []
-    if len(groups) > 1:
-        blocks.append(Text((why_apart(_SHARED, [_shared(some[0]) for some in groups]),), "note"))
+    blocks = apart(groups, _shared, _SHARED)
     for number_, some in enumerate(groups):
         blocks += [_panels(some, f"snr-{number_}"), _survival_table(some)]
     return Section("snr", "Perturbations", "Which frequencies survive", tuple(blocks), READING)

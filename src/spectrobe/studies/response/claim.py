@@ -89,6 +89,11 @@ class Claim(Frozen):
     predictions: Mapping[str, Prediction]
     verdicts: Mapping[str, Verdict]
 
+    @property
+    def known_errors(self) -> dict[str, Estimate]:
+        """Predictor -> its error, where it has one."""
+        return {name: one.error for name, one in self.predictions.items() if np.isfinite(one.error.value)}
+
 
 def why_untested(bases: Sequence[str]) -> str:
     """Why so few perturbations cannot test the claim; empty where they can."""
